@@ -1,0 +1,20 @@
+//! The command-line tool: the filter's core, natively.
+mod lines;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Check canary policies, and ask the filter's own core what it would decide.
+#[derive(Parser)]
+#[command(name = "serinus", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {}
+}
