@@ -11,4 +11,5 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod gate;
+pub mod policy;
 pub mod shadow;
