@@ -10,6 +10,7 @@
 //! | [`report`] | what people and machines read of all that |
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+pub mod assign;
 pub mod gate;
 pub mod policy;
 pub mod shadow;

@@ -1,0 +1,4 @@
+//! Who gets which variant, and why.
+
+pub mod hash;
+pub mod share;
