@@ -12,5 +12,9 @@
 
 pub mod assign;
 pub mod gate;
+#[cfg(all(feature = "plugin", target_arch = "wasm32"))]
+mod plugin;
 pub mod policy;
+pub mod report;
+pub mod request;
 pub mod shadow;

@@ -98,6 +98,11 @@ impl Problems {
         })
     }
 
+    /// How many problems were said so far.
+    pub fn count(&self) -> usize {
+        self.found.len().saturating_add(self.more)
+    }
+
     /// Whether nothing was said so far.
     pub fn none(&self) -> bool {
         self.found.is_empty()
