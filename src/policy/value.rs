@@ -6,6 +6,8 @@
 use super::decode::{leaf, quoted};
 use ipnet::IpNet;
 use std::net::IpAddr;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 type Read<T> = Result<T, (String, String)>;
 
@@ -180,9 +182,14 @@ fn period(text: &str) -> Read<u64> {
 /// # Errors
 /// What is wrong, and what to write.
 pub fn moment(text: &str) -> Read<i64> {
-    match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => Ok(moment.as_millisecond()),
-        Err(_) => wrong(
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let millis = moment.and_then(|moment| {
+        let nanos = moment.unix_timestamp_nanos();
+        i64::try_from(nanos.div_euclid(1_000_000)).ok()
+    });
+    match millis {
+        Some(millis) => Ok(millis),
+        None => wrong(
             text,
             "is not a moment of RFC 3339",
             "a date, a time and an offset, as in 2026-11-21T09:00:00Z",
