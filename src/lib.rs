@@ -5,6 +5,7 @@
 //! | [`policy`] | text becomes a checked policy; the only place that knows JSON or YAML |
 //! | [`request`] | a borrowed view of one request |
 //! | [`assign`] | who gets which variant, and why |
+//! | [`health`] | what happened, per route, variant and host |
 //! | [`gate`] | whether the canary is worse than stable |
 //! | [`shadow`] | whether the answers of two versions differ |
 //! | [`report`] | what people and machines read of all that |
@@ -12,6 +13,7 @@
 
 pub mod assign;
 pub mod gate;
+pub mod health;
 #[cfg(all(feature = "plugin", target_arch = "wasm32"))]
 mod plugin;
 pub mod policy;
