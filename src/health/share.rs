@@ -1,0 +1,208 @@
+//! Whether a variant gets the share that it was to get.
+//!
+//! A policy that does not do what it says is the commonest mistake: a rule that takes half of the
+//! callers, a key that is the same for all, a salt that two routes share. Only draws are looked at:
+//! requests whose key decided (reasons `share` and `rest`), each with the share at its moment, so
+//! that ramps need no care. What rules and earlier hops decide is not meant to follow the share.
+//!
+//! The gap can be chance as long as `N KL(seen, asked) / phi` is below [`DOUBT`]: by Chernoff's
+//! bound a share of `asked` gives `N` draws as far off as this with a probability of at most
+//! `e^-(N KL)` to that side. The bound holds for few draws too, where a normal approximation would
+//! cry wolf. `phi` is needed because draws are not independent: a caller always falls on the same
+//! side, so a thousand requests of one caller are one draw. If callers draw `m` times each, the
+//! variance of what falls on a side is `E[m^2] / E[m]` times the binomial one. Just as much does the
+//! number of draws vary over the 64 key slots, which callers fall into by another hash; so phi is
+//! taken from there (chi-squared of the slots' draws over its degrees of freedom), whatever the
+//! draws came to. One caller with most of the traffic makes it large, and nothing is said against
+//! the policy.
+//!
+//! Draws fade with a half-life of ten minutes, so a gap that was mended is soon forgotten.
+
+use super::callers::KEY_SLOTS;
+use super::counters::Counters;
+
+/// A false alarm has a probability of `2 e^-14`, 2 in a million, at any one moment, and moments a
+/// few minutes apart are about independent: once in some years for a route.
+const DOUBT: f64 = 14.0;
+/// Seconds.
+const HALF_LIFE: f64 = 600.0;
+
+/// The draws of a route with those that fell on one side, fading.
+#[derive(Debug, Clone)]
+pub struct ShareCheck {
+    asked: f64,
+    seen: f64,
+    /// Draws of all sides by key slot.
+    slots: [f64; KEY_SLOTS],
+}
+
+/// What was asked and what was seen, as parts of one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// The mean of the shares asked at each draw.
+    pub asked: f64,
+    /// The part of the draws that fell on this side.
+    pub seen: f64,
+    /// How many draws that rests on, fading.
+    pub draws: f64,
+    /// Whether the gap can be chance.
+    pub chance: bool,
+}
+
+impl Default for ShareCheck {
+    fn default() -> Self {
+        Self {
+            asked: 0.0,
+            seen: 0.0,
+            slots: [0.0; KEY_SLOTS],
+        }
+    }
+}
+
+impl ShareCheck {
+    /// Takes in what came to `side` and to all `sides` in these seconds.
+    pub fn learn<'c>(
+        &mut self,
+        side: &Counters,
+        sides: impl IntoIterator<Item = &'c Counters>,
+        seconds: f64,
+    ) {
+        let left = (-seconds.max(0.0) / HALF_LIFE).exp2();
+        self.asked = self.asked * left + side.asked() as f64 / 1e6;
+        let drawn = side.drawn().iter();
+        self.seen = self.seen * left + drawn.map(|count| *count as f64).sum::<f64>();
+        self.slots.iter_mut().for_each(|slot| *slot *= left);
+        for side in sides {
+            for (slot, drawn) in self.slots.iter_mut().zip(side.drawn()) {
+                *slot += *drawn as f64;
+            }
+        }
+    }
+
+    /// The share seen beside the one asked; nothing before the first draw.
+    pub fn seen(&self) -> Option<Seen> {
+        let draws: f64 = self.slots.iter().sum();
+        if draws < 1.0 {
+            return None;
+        }
+        let part = |of: f64| (of / draws).clamp(0.0, 1.0);
+        let (asked, seen) = (part(self.asked), part(self.seen));
+        let evidence = draws * divergence(seen, asked) / self.spread(draws);
+        Some(Seen {
+            asked,
+            seen,
+            draws,
+            chance: evidence < DOUBT,
+        })
+    }
+
+    /// phi, at least 1.
+    fn spread(&self, draws: f64) -> f64 {
+        let expected = draws / KEY_SLOTS as f64;
+        let squares = self.slots.iter().map(|slot| (slot - expected).powi(2));
+        let freedom = (KEY_SLOTS - 1) as f64;
+        (squares.sum::<f64>() / expected / freedom).max(1.0)
+    }
+}
+
+/// Kullback and Leibler's divergence of two coins, in nats; infinite where `asked` rules out what
+/// was seen.
+fn divergence(seen: f64, asked: f64) -> f64 {
+    let term = |seen: f64, asked: f64| {
+        if seen <= 0.0 {
+            0.0
+        } else {
+            seen * (seen / asked).ln()
+        }
+    };
+    (term(seen, asked) + term(1.0 - seen, 1.0 - asked)).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assign::hash::slot;
+    use crate::assign::share::Share;
+    use crate::health::callers::Caller;
+
+    /// `callers` draw `times` each at `asked`; those whose slot is below `given` get the variant.
+    fn drawn(callers: u32, times: u32, asked: u32, given: u32, salt: &str) -> [Counters; 2] {
+        let mut sides = [Counters::default(), Counters::default()];
+        for caller in 0..callers {
+            let key = format!("user-{caller}");
+            let canary = slot(salt, key.as_bytes()).get() < given;
+            let caller = Caller::of(key.as_bytes());
+            for _ in 0..times {
+                let share = |ppm| Share::from_ppm(ppm).unwrap();
+                sides[0].draw(caller, share(1_000_000 - asked), !canary);
+                sides[1].draw(caller, share(asked), canary);
+            }
+        }
+        sides
+    }
+
+    fn check(sides: &[Counters; 2]) -> Seen {
+        let mut check = ShareCheck::default();
+        check.learn(&sides[1], sides, 1.0);
+        check.seen().unwrap()
+    }
+
+    #[test]
+    fn an_honest_policy_is_never_doubted() {
+        for trial in 0..300 {
+            let salt = format!("salt-{trial}");
+            for (callers, times, share) in [
+                (1, 5_000, 10_000),
+                (40, 100, 50_000),
+                (2_000, 3, 10_000),
+                (500, 1, 500_000),
+            ] {
+                let seen = check(&drawn(callers, times, share, share, &salt));
+                assert!(seen.chance, "{seen:?} of {callers} callers, {salt}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_that_gives_other_shares_is_found_out() {
+        for (asked, given) in [
+            (50_000, 0),
+            (50_000, 100_000),
+            (10_000, 100_000),
+            (500_000, 400_000),
+        ] {
+            let seen = check(&drawn(3_000, 2, asked, given, "s"));
+            assert!(!seen.chance, "{asked} asked, {given} given: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn one_key_for_everybody_proves_nothing() {
+        let mut sides = [Counters::default(), Counters::default()];
+        for _ in 0..100_000 {
+            sides[1].draw(Caller(7), Share::from_ppm(10_000).unwrap(), true);
+        }
+        assert!(check(&sides).chance);
+    }
+
+    #[test]
+    fn a_side_that_may_have_nothing_and_gets_some_is_found_out() {
+        let seen = check(&drawn(100, 1, 0, 500_000, "s"));
+        assert!(!seen.chance && seen.asked == 0.0);
+        let nothing = check(&drawn(100, 1, 0, 0, "s"));
+        assert!(nothing.chance && nothing.seen == 0.0);
+    }
+
+    #[test]
+    fn without_draws_nothing_is_said_and_old_ones_fade() {
+        let mut check = ShareCheck::default();
+        assert_eq!(check.seen(), None);
+        let sides = drawn(100, 1, 500_000, 500_000, "s");
+        check.learn(&sides[1], &sides, 1.0);
+        let none = Counters::default();
+        check.learn(&none, [&none], 600.0);
+        assert!((check.seen().unwrap().draws - 50.0).abs() < 1.0);
+        check.learn(&none, [&none], 1e9);
+        assert_eq!(check.seen(), None);
+    }
+}

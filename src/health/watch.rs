@@ -1,0 +1,148 @@
+//! One route as it is watched over time: what came since the last look, windows, what is slow,
+//! whether shares are kept.
+//!
+//! Whoever watches looks at the [`ledger`](super::ledger) once a tick. One watcher in a process is enough (the
+//! one that holds the lease on gauges and gates); more do no harm, since looking changes nothing.
+//! A watcher that begins knows the totals at once, and has windows from then on unless it is given
+//! those of its predecessor. Totals that became smaller (shared data was damaged or lost) say
+//! nothing of the time between: the look after counts from there.
+
+use super::clock::Micros;
+use super::counters::Counters;
+use super::ledger::{Changes, Reading};
+use super::share::{Seen, ShareCheck};
+use super::slow::SlowBound;
+use super::totals::Totals;
+use super::window::Windows;
+use crate::assign::ramp::Millis;
+
+/// A gap of more than this between two looks fades no further: the clock was set.
+const LONGEST_GAP: f64 = 3_600.0;
+
+/// A route, watched.
+#[derive(Debug, Clone)]
+pub struct RouteWatch {
+    name: Box<str>,
+    sides: Vec<Box<str>>,
+    looked: Millis,
+    changes: Changes,
+    totals: Option<Totals>,
+    windows: Windows,
+    slow: SlowBound,
+    shares: Vec<ShareCheck>,
+}
+
+impl RouteWatch {
+    /// Begins to watch a route with these sides, stable first. `windows` are a predecessor's as
+    /// bytes, if there are any; `slow` is the bound known by then.
+    pub fn new<'n>(
+        name: &str,
+        sides: impl IntoIterator<Item = &'n str>,
+        windows: Option<&[u8]>,
+        slow: Option<Micros>,
+        now: Millis,
+    ) -> Self {
+        let sides: Vec<Box<str>> = sides.into_iter().map(Box::from).collect();
+        let names = || sides.iter().map(|side| &**side);
+        let known = windows.and_then(Windows::read);
+        let windows = known.map_or_else(
+            || Windows::new(names(), now),
+            |windows| windows.with_sides(names()),
+        );
+        Self {
+            name: name.into(),
+            looked: now,
+            changes: Changes::default(),
+            totals: None,
+            windows,
+            slow: SlowBound::new(slow),
+            shares: vec![ShareCheck::default(); sides.len()],
+            sides,
+        }
+    }
+
+    /// Looks at the ledger: what came to each side since the last look, in the order of the sides.
+    /// Nothing at the first look, and after totals were lost.
+    pub fn look(&mut self, reading: &Reading<'_>, now: Millis) -> Option<Vec<Counters>> {
+        let changes = reading.changes(&self.name);
+        let came = match &self.totals {
+            Some(_) if changes == self.changes => Some(self.nothing()),
+            _ => {
+                let totals = reading.totals(&self.name);
+                let came = self.came(&totals);
+                self.totals = Some(totals);
+                came
+            }
+        };
+        self.changes = changes;
+        self.windows.turn(now);
+        let seconds = now.0.saturating_sub(self.looked.0) as f64 / 1_000.0;
+        self.looked = now;
+        if let Some(came) = &came {
+            self.learn(came, seconds.clamp(0.0, LONGEST_GAP));
+        }
+        came
+    }
+
+    fn learn(&mut self, came: &[Counters], seconds: f64) {
+        for (place, delta) in came.iter().enumerate() {
+            self.windows.add(place, delta);
+        }
+        if let Some(stable) = came.first() {
+            self.slow.learn(stable.latencies(), seconds);
+        }
+        for (share, delta) in self.shares.iter_mut().zip(came) {
+            share.learn(delta, came, seconds);
+        }
+    }
+
+    fn nothing(&self) -> Vec<Counters> {
+        vec![Counters::default(); self.sides.len()]
+    }
+
+    fn came(&self, totals: &Totals) -> Option<Vec<Counters>> {
+        let before = self.totals.as_ref()?;
+        let none = Counters::default();
+        let of =
+            |totals: &'_ Totals, name: &str| totals.side(name).map(|side| side.counters.clone());
+        let sides = self.sides.iter().map(|name| {
+            let now = of(totals, name).unwrap_or_else(|| none.clone());
+            now.since(&of(before, name).unwrap_or_else(|| none.clone()))
+        });
+        sides.collect()
+    }
+
+    /// The route's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The names of its sides, stable first.
+    pub fn sides(&self) -> impl Iterator<Item = &str> {
+        self.sides.iter().map(|side| &**side)
+    }
+
+    /// All that was ever counted, at the last look.
+    pub fn totals(&self) -> Option<&Totals> {
+        self.totals.as_ref()
+    }
+
+    /// The last minutes.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// The bound beyond which a request is slow.
+    pub fn slow_bound(&self) -> Option<Micros> {
+        self.slow.bound()
+    }
+
+    /// The share that the side at `place` got beside the one it was to get.
+    pub fn share(&self, place: usize) -> Option<Seen> {
+        self.shares.get(place).and_then(ShareCheck::seen)
+    }
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;
