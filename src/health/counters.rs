@@ -8,6 +8,7 @@ use super::callers::{Caller, KEY_SLOTS};
 use super::clock::Micros;
 use super::latency::{BUCKETS, Latencies, bucket, value};
 use super::outcome::{OUTCOMES, Outcome};
+use crate::assign::decide::Reason;
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::share::Share;
 use std::ops::Range;
@@ -31,12 +32,17 @@ pub fn coarse(took: Micros) -> usize {
     COARSE_BOUNDS_MS.partition_point(|bound| bound.saturating_mul(1000) < told.0)
 }
 
+/// Places for reasons, a few of them free: a new reason goes to the end of [`Reason::ALL`], so that
+/// those before it keep their places in what is stored.
+const MOST_REASONS: usize = 16;
+
 const OUTCOME: usize = 0;
 const ATTEMPTS: usize = OUTCOME + OUTCOMES;
 const RECEIVED: usize = ATTEMPTS + 1;
 const SENT: usize = RECEIVED + 1;
 const ASKED: usize = SENT + 1;
-const DRAWN: usize = ASKED + 1;
+const DECIDED: usize = ASKED + 1;
+const DRAWN: usize = DECIDED + MOST_REASONS;
 const SLOT_REQUESTS: usize = DRAWN + KEY_SLOTS;
 const SLOT_ERRORS: usize = SLOT_REQUESTS + KEY_SLOTS;
 const GROUP_REQUESTS: usize = SLOT_ERRORS + KEY_SLOTS;
@@ -102,6 +108,14 @@ impl Counters {
                 let first = GROUP_LATENCY.saturating_add(group.saturating_mul(COARSE));
                 self.add(first.saturating_add(coarse(took)), 1);
             }
+        }
+    }
+
+    /// Counts a decision for this side.
+    pub fn decide(&mut self, reason: Reason) {
+        let place = Reason::ALL.iter().position(|known| *known == reason);
+        if let Some(place) = place.filter(|place| *place < MOST_REASONS) {
+            self.add(DECIDED.saturating_add(place), 1);
         }
     }
 
@@ -201,6 +215,12 @@ impl Counters {
         self.one(ASKED)
     }
 
+    /// Decisions for this side, by reason.
+    pub fn decisions(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let counts = self.part(DECIDED..DRAWN).iter().copied();
+        Reason::ALL.into_iter().zip(counts)
+    }
+
     /// Draws that fell on this side, by key slot.
     pub fn drawn(&self) -> &[u64] {
         self.part(DRAWN..SLOT_REQUESTS)
@@ -239,7 +259,8 @@ impl Counters {
 
 /// The group of a host, by a hash of its address.
 fn group(host: &[u8]) -> usize {
-    (murmur3_x86_32(&[host], 0) % GROUPS as u32) as usize
+    const _: () = assert!(GROUPS.is_power_of_two());
+    murmur3_x86_32(&[host], 0) as usize & (GROUPS - 1)
 }
 
 #[cfg(test)]
@@ -298,6 +319,29 @@ mod tests {
         assert_eq!(coarse(Micros(1_030)), 1);
         assert_eq!(coarse(Micros(29_000_000)), COARSE - 2);
         assert_eq!(coarse(Micros(u64::MAX)), COARSE - 1);
+    }
+
+    #[test]
+    fn reasons_keep_their_places_in_what_is_stored() {
+        let words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+        let first = [
+            "no-policy",
+            "no-route",
+            "no-key",
+            "rule",
+            "carried",
+            "share",
+            "rest",
+        ];
+        assert_eq!(words[..first.len()], first);
+        assert!(words.len() <= MOST_REASONS);
+        let mut counters = Counters::default();
+        counters.decide(Reason::Rest);
+        let decided: Vec<_> = counters
+            .decisions()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        assert_eq!(decided, [(Reason::Rest, 1)]);
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! | [`window`], [`slow`], [`share`] | the last minutes, what is slow, whether shares are kept |
 //! | [`tick`] | what the gate reads of a tick |
 //!
-//! A request: [`clock::Clock::start`] when it begins, [`route::RouteHealth::drawn`] when the shares
+//! A request: [`clock::Clock::start`] when it begins, [`route::RouteHealth::decided`] when it was
 //! decided, and at its end [`outcome::Ended::outcome`] and [`route::RouteHealth::record`]. A tick:
 //! every worker adds its deltas to the ledger; one of them looks at the sums ([`watch::RouteWatch`]),
 //! feeds the gate and tells all what is slow ([`slow`]). A start: nothing to do for a worker; who

@@ -9,6 +9,7 @@
 use super::callers::Caller;
 use super::counters::Request;
 use super::totals::Totals;
+use crate::assign::decide::Reason;
 use crate::assign::ramp::Millis;
 use crate::assign::route;
 use crate::assign::share::Share;
@@ -68,16 +69,23 @@ impl RouteHealth {
         }
     }
 
-    /// Counts a decision that the shares made (reasons `share` and `rest`; not rules, not what was
-    /// carried): `asked` tells the share of each side at that moment.
-    pub fn drawn(
+    /// Counts a decision for `side`. One that the shares made (reasons `share` and `rest`) for a
+    /// caller who is known is a draw too: `asked` tells the share of each side at that moment.
+    pub fn decided(
         &mut self,
-        got: route::Side,
-        caller: Caller,
+        side: route::Side,
+        reason: Reason,
+        caller: Option<Caller>,
         asked: impl Fn(route::Side) -> Share,
     ) {
         self.dirty = true;
-        let got = place(got);
+        let got = place(side);
+        if let Some(side) = self.delta.sides.get_mut(got) {
+            side.counters.decide(reason);
+        }
+        let (Reason::Share | Reason::Rest, Some(caller)) = (reason, caller) else {
+            return;
+        };
         for (index, side) in self.delta.sides.iter_mut().enumerate() {
             let asked = asked(match index.checked_sub(1) {
                 None => route::Side::Stable,
@@ -145,10 +153,19 @@ mod tests {
             Millis(0),
         );
         let share = |ppm| Share::from_ppm(ppm).unwrap();
-        health.drawn(route::Side::Stable, Caller(1), |side| match side {
+        let shares = |side| match side {
             route::Side::Stable => share(900_000),
             route::Side::Variant(_) => share(100_000),
-        });
+        };
+        health.decided(route::Side::Stable, Reason::Rest, Some(Caller(1)), shares);
+        // Neither is a draw.
+        health.decided(
+            route::Side::Variant(0),
+            Reason::Rule,
+            Some(Caller(1)),
+            shares,
+        );
+        health.decided(route::Side::Stable, Reason::NoKey, None, shares);
         let [stable, canary] = &health.delta().sides[..] else {
             panic!()
         };
@@ -161,6 +178,14 @@ mod tests {
         );
         assert_eq!(stable.counters.drawn().iter().sum::<u64>(), 1);
         assert_eq!(canary.counters.drawn().iter().sum::<u64>(), 0);
+        assert_eq!(
+            stable
+                .counters
+                .decisions()
+                .map(|(_, count)| count)
+                .sum::<u64>(),
+            2
+        );
         assert_eq!(health.delta().hosts.all().len(), 2);
         health.clear();
         assert!(!health.is_dirty() && health.delta().sides[0].counters.is_empty());

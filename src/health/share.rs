@@ -164,6 +164,24 @@ mod tests {
     }
 
     #[test]
+    fn a_few_callers_with_most_of_the_traffic_are_no_reason_to_doubt() {
+        for trial in 0..200 {
+            let salt = format!("salt-{trial}");
+            let mut sides = [Counters::default(), Counters::default()];
+            for caller in 1..400 {
+                let key = format!("user-{caller}");
+                let canary = slot(&salt, key.as_bytes()).get() < 100_000;
+                for _ in 0..2_000 / caller {
+                    let caller = Caller::of(key.as_bytes());
+                    sides[0].draw(caller, Share::from_ppm(900_000).unwrap(), !canary);
+                    sides[1].draw(caller, Share::from_ppm(100_000).unwrap(), canary);
+                }
+            }
+            assert!(check(&sides).chance, "{salt}");
+        }
+    }
+
+    #[test]
     fn a_policy_that_gives_other_shares_is_found_out() {
         for (asked, given) in [
             (50_000, 0),

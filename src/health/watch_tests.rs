@@ -1,4 +1,5 @@
 use super::*;
+use crate::assign::decide::Reason;
 use crate::assign::route::Side;
 use crate::assign::share::Share;
 use crate::health::callers::Caller;
@@ -26,7 +27,8 @@ fn serve(health: &mut RouteHealth, count: u32, side: Side, outcome: Outcome) {
             host: Some(b"10.0.0.1:80"),
         };
         health.record(side, &request, Millis(0));
-        health.drawn(side, caller, |_| Share::from_ppm(500_000).unwrap());
+        let half = |_| Share::from_ppm(500_000).unwrap();
+        health.decided(side, Reason::Share, Some(caller), half);
     }
 }
 
