@@ -1,6 +1,7 @@
 //! What a policy may say, and what is said of one that may not.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 use serinus::policy::{self, find, yaml};
 
