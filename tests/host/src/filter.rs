@@ -17,6 +17,9 @@ use crate::request::{LogLine, Outcome, Request, Response};
 use crate::state::{HttpCall, Root, State, Stream};
 use crate::vm::{Failure, Vm};
 
+/// The plugin's name where a test names none.
+pub const PLUGIN: &str = "serinus";
+
 /// What came of handing the filter a policy.
 #[derive(Clone, Debug)]
 pub struct Configured {
@@ -102,7 +105,7 @@ impl Filter {
 
     /// As [`Filter::configure`].
     pub fn try_configure(&mut self, policy: impl AsRef<[u8]>) -> Result<Configured, Failure> {
-        let configured = self.add_root(policy)?;
+        let configured = self.add_plugin(PLUGIN, policy)?;
         if configured.accepted
             && let Some(old) = self.root.replace(configured.root)
         {
@@ -117,15 +120,14 @@ impl Filter {
 
     /// Adds a root context beside the present ones, as a second plugin with the same code and
     /// VM id is. Choose it for new requests with [`Filter::use_root`].
-    pub fn add_root(&mut self, policy: impl AsRef<[u8]>) -> Result<Configured, Failure> {
+    pub fn add_plugin(
+        &mut self,
+        name: &str,
+        policy: impl AsRef<[u8]>,
+    ) -> Result<Configured, Failure> {
         let (root, policy) = (self.next_id(), policy.as_ref());
-        self.state().roots.insert(
-            root,
-            Root {
-                policy: policy.to_vec(),
-                ..Root::default()
-            },
-        );
+        let state = Root::new(name, policy);
+        self.state().roots.insert(root, state);
         self.vm.call(Callback::ContextCreate, root, &[root, 0])?;
         self.vm.call(Callback::VmStart, root, &[root, 0])?;
         let size = u32::try_from(policy.len()).expect("a policy below 4 GB");

@@ -13,12 +13,24 @@ use crate::process::{Process, VM_ID};
 use crate::request::{LocalResponse, LogLine, Request, Response};
 
 /// A root context: one configuration of one plugin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Root {
+    pub plugin: String,
     pub policy: Vec<u8>,
     pub tick_period: Option<Duration>,
     /// Replaced by a newer configuration; lives until its last stream ends (measured).
     pub retired: bool,
+}
+
+impl Root {
+    pub fn new(plugin: &str, policy: &[u8]) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            policy: policy.to_vec(),
+            tick_period: None,
+            retired: false,
+        }
+    }
 }
 
 /// A stream context: one request and its response.
@@ -299,7 +311,10 @@ impl State {
         let path: Vec<&str> = path.split('\0').collect();
         match *path {
             ["plugin_vm_id"] => return Ok(VM_ID.into()),
-            ["plugin_name" | "plugin_root_id"] => return Ok(b"serinus".into()),
+            ["plugin_name" | "plugin_root_id"] => {
+                let root = self.roots.get(&self.root_id()).ok_or(Status::NotFound)?;
+                return Ok(root.plugin.clone().into());
+            }
             ["filter_state"] => return Err(Status::SerializationFailure),
             _ => {}
         }

@@ -180,6 +180,13 @@ const fn env(
     }
 }
 
+/// A function that may be imported but not called: the SDK's traits import every one of the ABI.
+const fn unmodelled(name: &'static str, params: &'static [Param]) -> HostFunction {
+    env(name, params, |state, _| {
+        state.misuse("a host call that is not modelled here")
+    })
+}
+
 use Param::{Bytes, BytesOut, Fill, Int, Long, U32Out, U64Out};
 
 /// All functions that this host offers to a filter.
@@ -277,6 +284,21 @@ pub(crate) static FUNCTIONS: &[HostFunction] = &[
         control::foreign_function,
     ),
     env("proxy_done", &[], control::done),
+    unmodelled("proxy_set_buffer_bytes", &[Int, Int, Int, Bytes]),
+    unmodelled("proxy_close_stream", &[Int]),
+    unmodelled("proxy_register_shared_queue", &[Bytes, U32Out]),
+    unmodelled("proxy_resolve_shared_queue", &[Bytes, Bytes, U32Out]),
+    unmodelled("proxy_enqueue_shared_queue", &[Int, Bytes]),
+    unmodelled("proxy_dequeue_shared_queue", &[Int, BytesOut]),
+    unmodelled("proxy_get_status", &[U32Out, BytesOut]),
+    unmodelled(
+        "proxy_grpc_call",
+        &[Bytes, Bytes, Bytes, Bytes, Bytes, Int, U32Out],
+    ),
+    unmodelled("proxy_grpc_stream", &[Bytes, Bytes, Bytes, Bytes, U32Out]),
+    unmodelled("proxy_grpc_send", &[Int, Bytes, Int]),
+    unmodelled("proxy_grpc_cancel", &[Int]),
+    unmodelled("proxy_grpc_close", &[Int]),
     HostFunction {
         module: "wasi_snapshot_preview1",
         name: "random_get",

@@ -1,0 +1,162 @@
+//! Whatever a host call answers, the filter does not trap and the request goes on.
+//!
+//! Every function that the filter imports fails in every way that it can, in every call and only
+//! in the first and second, from the configuration on and only in requests.
+
+use serinus_host_tests::{Effect, Failure, Fault, Filter, Outcome, Process, Request, module};
+
+use crate::policies::{CANARY, EVERY_HOST_CALL};
+use crate::{request, variant};
+
+/// Requests that between them make every host call of the filter.
+fn requests() -> [Request; 4] {
+    let forged = request()
+        .header("x-serinus-variant", "canary")
+        .header("baggage", "serinus=a:b");
+    [
+        Request::get("/checkout").header("x-serinus-explain", "1"),
+        forged,
+        Request::get("/old/app"),
+        request().aborted(),
+    ]
+}
+
+/// The functions that the filter imports.
+fn functions() -> Vec<String> {
+    let imports = module::imports(module::filter());
+    imports
+        .iter()
+        .filter_map(|import| import.split_once('.'))
+        .map(|(_, f)| f.to_owned())
+        .collect()
+}
+
+/// Each way in which each function can fail.
+fn faults() -> Vec<(String, Effect)> {
+    let of = |function: String| {
+        let effects = Fault::effects(&function);
+        effects
+            .into_iter()
+            .map(move |effect| (function.clone(), effect))
+    };
+    functions().into_iter().flat_map(of).collect()
+}
+
+/// A whole life under faults: two policies, a bad one, requests and ticks; then a sound request.
+fn live(early: &[Fault], late: &[Fault]) -> Result<Vec<Outcome>, Failure> {
+    let mut filter = Filter::new(&Process::new());
+    filter.set_faults(early.iter().cloned());
+    for policy in ["not a policy", CANARY, EVERY_HOST_CALL] {
+        assert!(
+            filter.try_configure(policy)?.accepted,
+            "every policy is accepted"
+        );
+    }
+    filter.set_faults(late.iter().cloned());
+    let mut outcomes = Vec::new();
+    for request in requests() {
+        outcomes.push(filter.try_request(&request)?);
+        filter.try_tick()?;
+    }
+    filter.set_faults([]);
+    filter.try_configure(CANARY)?;
+    let sound = filter.try_request(&request())?;
+    assert_eq!(
+        variant(&sound),
+        "canary",
+        "the filter works when the host works again"
+    );
+    Ok(outcomes)
+}
+
+/// What went wrong in a life, if anything did.
+fn harm(early: &[Fault], late: &[Fault]) -> Option<String> {
+    let outcomes = match live(early, late) {
+        Ok(outcomes) => outcomes,
+        Err(failure) => return Some(failure.to_string()),
+    };
+    let answers_by_rule = |n| n == 2;
+    let stuck = outcomes.iter().enumerate().find(|(n, outcome)| {
+        let answered = answers_by_rule(*n) && outcome.local_response.is_some();
+        !outcome.continued() && !answered
+    });
+    stuck.map(|(n, _)| format!("request {n} did not go on"))
+}
+
+fn assert_harmless(harms: impl Iterator<Item = (String, Option<String>)>) {
+    let harms: Vec<_> = harms
+        .filter_map(|(fault, harm)| Some(format!("{fault}: {}", harm?)))
+        .collect();
+    assert!(
+        harms.is_empty(),
+        "{} faults do harm:\n{}",
+        harms.len(),
+        harms.join("\n")
+    );
+}
+
+fn name(function: &str, effect: &Effect) -> String {
+    let effect: String = format!("{effect:?}").chars().take(60).collect();
+    format!("{function} {effect}")
+}
+
+#[test]
+fn requests_of_these_tests_make_every_call_that_the_filter_imports() {
+    let mut filter = Filter::new(&Process::new());
+    let mut made = Vec::new();
+    let mut note = |calls: serinus_host_tests::Calls| made.extend(calls.iter().map(|c| c.function));
+    for policy in ["not a policy", CANARY, EVERY_HOST_CALL] {
+        note(filter.configure(policy).calls);
+    }
+    for request in requests() {
+        note(filter.request(request).calls);
+        note(filter.tick());
+    }
+    // The SDK imports this one for answers to HTTP calls, which the filter does not make.
+    made.push("proxy_set_effective_context");
+    let missed: Vec<_> = functions()
+        .into_iter()
+        .filter(|f| !made.contains(&f.as_str()))
+        .collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[test]
+fn every_fault_from_the_configuration_on_is_harmless() {
+    assert_harmless(faults().into_iter().map(|(function, effect)| {
+        let every = [Fault::every(&function, effect.clone())];
+        (name(&function, &effect), harm(&every, &every))
+    }));
+}
+
+#[test]
+fn every_fault_in_requests_is_harmless() {
+    assert_harmless(faults().into_iter().map(|(function, effect)| {
+        let every = [Fault::every(&function, effect.clone())];
+        (name(&function, &effect), harm(&[], &every))
+    }));
+}
+
+#[test]
+fn every_fault_of_a_single_call_is_harmless() {
+    assert_harmless(faults().into_iter().flat_map(|(function, effect)| {
+        [1, 2].map(|n| {
+            let nth = [Fault::nth(&function, n, effect.clone())];
+            (
+                format!("call {n} of {}", name(&function, &effect)),
+                harm(&nth, &nth),
+            )
+        })
+    }));
+}
+
+#[test]
+fn a_host_where_nothing_works_is_harmless() {
+    for status in (1..=12).chain([77]) {
+        let all: Vec<_> = functions()
+            .iter()
+            .map(|f| Fault::every(f, Effect::Status(status)))
+            .collect();
+        assert_eq!(harm(&all, &all), None, "status {status}");
+    }
+}
