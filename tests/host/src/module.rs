@@ -1,6 +1,6 @@
 //! The compiled filter: where it is, what it imports and exports.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};
 
 use wasmtime::{Config, Engine, Module, OptLevel};
@@ -23,10 +23,15 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 pub fn path() -> PathBuf {
     match std::env::var_os(PATH_VARIABLE) {
         Some(path) => path.into(),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../..")
-            .join("target/serinus.wasm"),
+        None => workspace().join("target/serinus.wasm"),
     }
+}
+
+fn workspace() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .nth(2)
+        .expect("a member two folders below the workspace")
 }
 
 /// Reads and compiles the filter, once for all tests of a run.

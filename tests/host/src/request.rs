@@ -64,6 +64,11 @@ impl Request {
         self
     }
 
+    /// The headers as they are sent.
+    pub fn sent(&self) -> &Headers {
+        &self.headers
+    }
+
     /// These headers in place of all, as an earlier filter left them.
     #[must_use]
     pub fn headers(mut self, headers: Headers) -> Self {

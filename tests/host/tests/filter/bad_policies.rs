@@ -4,7 +4,7 @@
 use serinus_host_tests::{LogLevel, Process};
 
 use crate::policies::{CANARY, STABLE, with_routes_before};
-use crate::{request, variant, worker, worker_of};
+use crate::{BAD_POLICY, request, variant, worker, worker_of};
 
 fn bad_policies() -> Vec<(&'static str, Vec<u8>)> {
     let bad = |text: &str| text.as_bytes().to_vec();
@@ -99,9 +99,9 @@ fn the_last_good_policy_serves_on_in_the_same_worker() {
 fn a_new_worker_takes_the_last_good_policy_from_shared_data() {
     let process = Process::new();
     worker_of(&process, CANARY);
-    let mut reloaded = worker_of(&process, "not a policy");
+    let mut reloaded = worker_of(&process, BAD_POLICY);
     assert_eq!(variant(&reloaded.request(request())), "canary");
-    let mut elsewhere = worker("not a policy");
+    let mut elsewhere = worker(BAD_POLICY);
     assert_eq!(
         variant(&elsewhere.request(request())),
         "stable",
@@ -114,13 +114,13 @@ fn it_is_the_latest_good_policy_that_serves_on() {
     let process = Process::new();
     let mut filter = worker_of(&process, CANARY);
     filter.configure(STABLE);
-    filter.configure("not a policy");
+    filter.configure(BAD_POLICY);
     assert_eq!(variant(&filter.request(request())), "stable");
 }
 
 #[test]
 fn a_good_policy_heals() {
-    let mut filter = worker("not a policy");
+    let mut filter = worker(BAD_POLICY);
     filter.configure(CANARY);
     assert_eq!(variant(&filter.request(request())), "canary");
 }
@@ -130,7 +130,7 @@ fn a_gauge_says_whether_the_policy_is_refused() {
     let process = Process::new();
     let mut filter = worker_of(&process, CANARY);
     assert_eq!(process.metric("serinus_policy_rejected"), Some(0));
-    filter.configure("not a policy");
+    filter.configure(BAD_POLICY);
     assert_eq!(process.metric("serinus_policy_rejected"), Some(1));
     filter.configure(CANARY);
     assert_eq!(process.metric("serinus_policy_rejected"), Some(0));
@@ -148,7 +148,7 @@ fn foreign_or_damaged_shared_data_counts_as_absent() {
     for (value, key) in sound {
         for damaged in damage(&value) {
             process.put_shared_data(&key, &damaged);
-            let mut filter = worker_of(&process, "not a policy");
+            let mut filter = worker_of(&process, BAD_POLICY);
             let outcome = filter.request(request());
             assert!(outcome.continued());
             assert_eq!(
@@ -182,7 +182,7 @@ fn damage(value: &[u8]) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_policy_of_a_megabyte_and_one_of_500_routes_work() {
-    let wide = with_routes_before(500);
+    let wide = with_routes_before(499);
     let padded = format!("{}{}", " ".repeat(1 << 20), CANARY);
     for policy in [wide, padded] {
         let outcome = worker(&policy).request(request());

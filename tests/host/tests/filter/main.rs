@@ -12,20 +12,28 @@ mod routing;
 mod trust;
 mod workers;
 
-use serinus_host_tests::{Filter, Outcome, Process, Request};
+use serinus_host_tests::{Filter, LogLevel, Outcome, Process, Request};
 
-/// A worker of a new proxy, under a policy.
+/// Not a policy: the last good one serves on, and with none everything passes as stable.
+const BAD_POLICY: &str = "not a policy";
+
+/// A worker of a new proxy, under a good policy, or under [`BAD_POLICY`].
+#[track_caller]
 fn worker(policy: &str) -> Filter {
     worker_of(&Process::new(), policy)
 }
 
-/// A worker of a proxy, under a policy.
+/// A worker of a proxy, as [`worker`].
+#[track_caller]
 fn worker_of(process: &Process, policy: &str) -> Filter {
     let mut filter = Filter::new(process);
-    assert!(
-        filter.configure(policy).accepted,
-        "every policy is accepted"
-    );
+    let configured = filter.configure(policy);
+    assert!(configured.accepted, "every policy is accepted");
+    let refused = configured
+        .logs
+        .iter()
+        .any(|line| line.level >= LogLevel::Error);
+    assert_eq!(refused, policy == BAD_POLICY, "{:#?}", configured.logs);
     filter
 }
 

@@ -64,7 +64,7 @@ pub const EVERY_HOST_CALL: &str = r#"{
     "routes": [
     {"name": "old", "match": {"path": {"prefix": "/old"}}, "rules": [{"name": "gone",
       "when": [{"path": {}, "prefix": "/old"}],
-      "then": {"respond": {"status": 426, "headers": {"upgrade": "h2c"}, "body": "upgrade"}}}]},
+      "then": {"respond": {"status": 426, "headers": {"x-use": "h2c"}, "body": "upgrade"}}}]},
     {"name": "checkout", "key": [{"header": "x-user-id"}, {"issueCookie": "serinus"}],
     "variants": [{"name": "canary",
       "ramp": {"start": "2026-11-01T00:00:00Z", "steps": ["1%", "100%"], "every": "10m"},

@@ -3,7 +3,7 @@
 use serinus_host_tests::{Process, Request};
 
 use crate::policies::{CANARY, MESH, NO_ROUTE, STABLE};
-use crate::{request, variant, worker, worker_of};
+use crate::{BAD_POLICY, request, variant, worker, worker_of};
 
 fn forged() -> Request {
     request()
@@ -18,7 +18,7 @@ fn forged() -> Request {
 
 #[test]
 fn own_headers_and_the_baggage_member_are_removed_with_or_without_a_route_or_a_policy() {
-    for policy in ["", "not a policy", NO_ROUTE, STABLE] {
+    for policy in [BAD_POLICY, NO_ROUTE, STABLE] {
         let headers = worker(policy).request(forged()).headers;
         assert!(
             headers.names_with_prefix("x-serinus-").is_empty(),

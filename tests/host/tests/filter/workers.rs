@@ -3,7 +3,7 @@
 use serinus_host_tests::{Process, Request, Response};
 
 use crate::policies::{CANARY, HALF, STABLE};
-use crate::{request, variant, worker, worker_of};
+use crate::{BAD_POLICY, request, variant, worker, worker_of};
 
 fn of_caller(n: u32) -> Request {
     Request::get("/checkout").header("x-user-id", format!("u-{n}"))
@@ -65,7 +65,7 @@ fn a_plugin_does_not_fall_back_on_the_policy_of_another() {
     let process = Process::new();
     let mut filter = worker_of(&process, CANARY);
     let second = filter
-        .add_plugin("second", "not a policy")
+        .add_plugin("second", BAD_POLICY)
         .expect("a second plugin")
         .root;
     filter.use_root(second);
