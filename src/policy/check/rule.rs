@@ -19,7 +19,8 @@ pub fn rules(
     let Some(list) = list else {
         return Vec::new();
     };
-    let known = !problems.said_below("variants");
+    // A variant whose name could not be read is not there to be found.
+    let known = !problems.said_in_elements("variants", "name") || !variants.is_empty();
     problems.at_key("rules", |problems| {
         super::at_most(MOST_RULES, list.0.len(), problems);
         super::unique(list, |rule| &rule.name.0, problems);
@@ -55,11 +56,17 @@ fn decides(
     problems: &mut Problems,
 ) -> Option<Forced> {
     if then.variant.is_some() && then.respond.is_some() {
-        problems.say("it both chooses a variant and answers", "only one of the two");
+        problems.say(
+            "it both chooses a variant and answers",
+            "only one of the two",
+        );
     }
     if let Some(raw) = &then.respond {
         if then.set_headers.is_some() {
-            problems.say("the request goes nowhere, so its headers can't matter", "`respond.headers`");
+            problems.say(
+                "the request goes nowhere, so its headers can't matter",
+                "`respond.headers`",
+            );
         }
         return Some(Forced::Respond(respond(raw, problems)));
     }
@@ -85,6 +92,9 @@ fn respond(raw: &raw::Respond, problems: &mut Problems) -> Respond {
     problems.at_key("respond", |problems| Respond {
         status: u16::try_from(raw.status.0).unwrap_or(503),
         headers: header::headers("headers", raw.headers.as_ref(), problems),
-        body: raw.body.as_ref().map_or_else(String::new, |body| body.0.clone()),
+        body: raw
+            .body
+            .as_ref()
+            .map_or_else(String::new, |body| body.0.clone()),
     })
 }

@@ -5,6 +5,9 @@
 //! not know fails the load, a pointer outside the module's memory fails the test, and so does
 //! every call that a test did not allow.
 //!
+//! `make build` compiles the filter, `cargo test -p serinus-host-tests` tests it: `tests/filter` is
+//! about the filter, `tests/host.rs` about this host. `SERINUS_WASM` names another filter's file.
+//!
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`process`] | what all workers of one proxy share: shared data, metrics, clusters, the clock |

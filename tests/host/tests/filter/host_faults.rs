@@ -9,7 +9,7 @@ use serinus_host_tests::{Calls, Effect, Failure, Fault, Filter, Outcome, Process
 
 use crate::host_calls::CALLED;
 use crate::policies::{CANARY, EVERY_HOST_CALL};
-use crate::{BAD_POLICY, request, variant};
+use crate::{BAD_POLICY, request, variant, worker_of};
 
 /// A bad policy first, then two good ones.
 const POLICIES: [&str; 3] = [BAD_POLICY, CANARY, EVERY_HOST_CALL];
@@ -146,5 +146,30 @@ fn a_host_where_nothing_works_is_harmless() {
             .map(|f| Fault::every(f, Effect::Status(status)))
             .collect();
         assert_eq!(harm(&all, &all), None, "status {status}");
+    }
+}
+
+#[test]
+fn what_a_request_could_not_do_is_counted() {
+    let counted = [
+        "proxy_add_header_map_value",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_header_map_pairs",
+        "proxy_remove_header_map_value",
+        "proxy_replace_header_map_value",
+        "proxy_send_local_response",
+        "proxy_set_property",
+    ];
+    for function in counted {
+        let process = Process::new();
+        let mut filter = worker_of(&process, EVERY_HOST_CALL);
+        filter.set_faults([Fault::every(function, Effect::Status(10))]);
+        for request in requests() {
+            filter.request(request);
+        }
+        filter.set_faults([]);
+        filter.tick();
+        let errors = process.metric("serinus_host_errors_total");
+        assert!(errors > Some(0), "{function}: {errors:?}");
     }
 }
