@@ -13,7 +13,6 @@ use crate::request::{Request, address};
 use ipnet::IpNet;
 use regex_lite::Regex;
 use semver::{Version, VersionReq};
-use std::borrow::Cow;
 
 /// The longest value that a regular expression is run on, in bytes. Longer ones never match: at
 /// most a few hundred states times this is under a millisecond, and no header that is routed on is
@@ -118,7 +117,7 @@ impl Subject {
                 read::query::parameter(request, name).is_some_and(|value| test(&value))
             }
             Self::Path => test(request.path()),
-            Self::Host => test(&lower(request.host())),
+            Self::Host => test(request.host()),
             Self::Method => test(request.method()),
             Self::JwtClaim { claim, header } => request
                 .header(header)
@@ -158,15 +157,6 @@ pub fn matches(regex: &Regex, value: &[u8]) -> bool {
 
 fn contains(value: &[u8], text: &[u8]) -> bool {
     text.is_empty() || value.windows(text.len()).any(|window| window == text)
-}
-
-/// `bytes` in ASCII lower case.
-pub fn lower(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if bytes.iter().any(u8::is_ascii_uppercase) {
-        Cow::Owned(bytes.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(bytes)
-    }
 }
 
 /// Reads a version as clients send it: `v1.2` is 1.2.0. Build data and pre-releases are kept.
