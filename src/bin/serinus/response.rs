@@ -1,0 +1,176 @@
+//! Answers as `serinus compare` reads them: the JSON form of the comparison corpus.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use serinus::shadow::compare::Response;
+
+/// What all `body_generate` rules of one line may write, so that a short line cannot ask for more
+/// memory than there is.
+const MAX_GENERATED: usize = 256 << 20;
+
+/// An answer that owns what it consists of.
+#[derive(Debug)]
+pub struct Owned {
+    pub status: u16,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+    pub trailers: Vec<(String, Vec<u8>)>,
+}
+
+impl Owned {
+    /// The form that a comparison takes.
+    pub fn view(&self) -> Response<'_> {
+        Response {
+            status: self.status,
+            headers: &self.headers,
+            body: Some(&self.body),
+            trailers: &self.trailers,
+        }
+    }
+
+    /// Reads `{"status", "headers", "body" | "body_base64" | "body_generate", "trailers"}`.
+    ///
+    /// # Errors
+    /// Names the member that is missing or wrong.
+    pub fn read(value: &Value) -> Result<Self, String> {
+        let object = value.as_object().ok_or("not an object; write {\"status\": 200, …}")?;
+        let status = object.get("status").and_then(Value::as_u64);
+        let status = status.and_then(|status| u16::try_from(status).ok());
+        Ok(Self {
+            status: status.ok_or("status: not a status code; write a number such as 200")?,
+            headers: fields(object, "headers")?,
+            body: body(object)?,
+            trailers: fields(object, "trailers")?,
+        })
+    }
+}
+
+fn fields(object: &Map<String, Value>, name: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let wrong = || format!("{name}: not a list of [name, value]; write [[\"name\", \"value\"], …]");
+    let Some(value) = object.get(name) else { return Ok(Vec::new()) };
+    let field = |pair: &Value| match pair.as_array()?.as_slice() {
+        [Value::String(name), Value::String(value)] => Some((name.clone(), value.clone().into())),
+        _ => None,
+    };
+    let list = value.as_array().ok_or_else(wrong)?;
+    list.iter().map(field).collect::<Option<_>>().ok_or_else(wrong)
+}
+
+fn body(object: &Map<String, Value>) -> Result<Vec<u8>, String> {
+    let given = ["body", "body_base64", "body_generate"].map(|name| object.get(name));
+    match given {
+        [None, None, None] => Ok(Vec::new()),
+        [Some(Value::String(text)), None, None] => Ok(text.clone().into_bytes()),
+        [None, Some(Value::String(text)), None] => {
+            STANDARD.decode(text).map_err(|error| format!("body_base64: {error}"))
+        }
+        [None, None, Some(rule)] => {
+            let mut body = String::new();
+            generate(rule, &mut body).map_err(|what| format!("body_generate: {what}"))?;
+            Ok(body.into_bytes())
+        }
+        _ => Err("body: write one of body (text), body_base64 (text) and body_generate".to_owned()),
+    }
+}
+
+/// Appends what `rule` stands for. Its depth is bounded by the reader of the line.
+fn generate(rule: &Value, out: &mut String) -> Result<(), String> {
+    let wrong = || "not a text, repeat, range or concat".to_owned();
+    if let Value::String(text) = rule {
+        return append(text, out);
+    }
+    let object = rule.as_object().ok_or_else(wrong)?;
+    if let Some(parts) = object.get("concat").and_then(Value::as_array) {
+        return parts.iter().try_for_each(|part| generate(part, out));
+    }
+    if let Some(text) = object.get("repeat").and_then(Value::as_str) {
+        let times = object.get("times").and_then(Value::as_u64).ok_or("repeat: times is missing")?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        return (0..times).try_for_each(|_| append(text, out));
+    }
+    match object.get("range").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([from, to]) => {
+            let ends = from.as_i64().zip(to.as_i64());
+            let (from, to) = ends.ok_or("range: not two integers")?;
+            generate_range(from..to, object, out)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn generate_range(
+    range: std::ops::Range<i64>,
+    object: &Map<String, Value>,
+    out: &mut String,
+) -> Result<(), String> {
+    let text = |name| object.get(name).and_then(Value::as_str);
+    let template = text("template").ok_or("range: template is missing")?;
+    let separator = text("sep").unwrap_or(",");
+    let skip = object.get("skip").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let overrides = object.get("override").and_then(Value::as_object);
+    let kept = range.filter(|i| !skip.iter().any(|skip| skip.as_i64() == Some(*i)));
+    let order: Box<dyn Iterator<Item = i64>> = match text("order") {
+        Some("desc") => Box::new(kept.rev()),
+        _ => Box::new(kept),
+    };
+    for (n, i) in order.enumerate() {
+        if n > 0 {
+            append(separator, out)?;
+        }
+        let i = i.to_string();
+        match overrides.and_then(|texts| texts.get(&i)).and_then(Value::as_str) {
+            Some(text) => append(text, out)?,
+            None => append(&template.replace("{i}", &i), out)?,
+        }
+    }
+    Ok(())
+}
+
+fn append(text: &str, out: &mut String) -> Result<(), String> {
+    if out.len().saturating_add(text.len()) > MAX_GENERATED {
+        return Err(format!("more than {MAX_GENERATED} bytes; write a shorter body"));
+    }
+    out.push_str(text);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Owned;
+    use serde_json::json;
+
+    fn body(rule: serde_json::Value) -> Result<String, String> {
+        let read = Owned::read(&json!({"status": 200, "body_generate": rule}))?;
+        Ok(String::from_utf8(read.body).unwrap())
+    }
+
+    #[test]
+    fn bodies_are_generated_by_rule() {
+        assert_eq!(body(json!({"concat": ["[", {"repeat": "ab", "times": 2}, "]"]})).unwrap(), "[abab]");
+        let range = json!({
+            "range": [0, 5], "template": "<{i}{i}>", "sep": ";", "order": "desc",
+            "skip": [1], "override": {"3": "x"}
+        });
+        assert_eq!(body(range).unwrap(), "<44>;x;<22>;<00>");
+        assert!(body(json!({"repeat": "x", "times": u64::MAX})).unwrap_err().contains("bytes"));
+        assert_eq!(body(json!({"repeat": "", "times": u64::MAX})).unwrap(), "");
+        assert!(body(json!({"rep": 1})).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (value, member) in [
+            (json!([]), "object"),
+            (json!({"status": 70_000}), "status"),
+            (json!({"status": 200, "headers": {"a": "b"}}), "headers"),
+            (json!({"status": 200, "trailers": [["a"]]}), "trailers"),
+            (json!({"status": 200, "body": "", "body_base64": ""}), "body"),
+            (json!({"status": 200, "body_base64": "?"}), "body_base64"),
+        ] {
+            assert!(Owned::read(&value).unwrap_err().contains(member), "{value}");
+        }
+    }
+}
