@@ -1,6 +1,8 @@
 //! The command-line tool: the filter's core, natively.
+mod compare;
 mod hash;
 mod lines;
+mod response;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -15,18 +17,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Compare(compare::Args),
     Hash(hash::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Hash(args) => hash::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Hash(args) => hash::run(&args).map(|()| ExitCode::SUCCESS),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(lines::Failure(message)) => {
-            eprintln!("serinus: {message}");
-            ExitCode::from(2)
-        }
-    }
+    done.unwrap_or_else(|lines::Failure(message)| {
+        eprintln!("serinus: {message}");
+        ExitCode::from(2)
+    })
 }

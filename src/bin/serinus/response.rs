@@ -34,7 +34,9 @@ impl Owned {
     /// # Errors
     /// Names the member that is missing or wrong.
     pub fn read(value: &Value) -> Result<Self, String> {
-        let object = value.as_object().ok_or("not an object; write {\"status\": 200, …}")?;
+        let object = value
+            .as_object()
+            .ok_or("not an object; write {\"status\": 200, …}")?;
         let status = object.get("status").and_then(Value::as_u64);
         let status = status.and_then(|status| u16::try_from(status).ok());
         Ok(Self {
@@ -46,15 +48,95 @@ impl Owned {
     }
 }
 
+impl Owned {
+    /// Reads a file that holds an answer in the JSON form, an HTTP response with its head, or a
+    /// body alone.
+    ///
+    /// # Errors
+    /// A file that is one of the first two forms by its beginning, and is not.
+    pub fn from_file(bytes: Vec<u8>) -> Result<Self, String> {
+        const MEMBERS: [&str; 6] = [
+            "status",
+            "headers",
+            "body",
+            "body_base64",
+            "body_generate",
+            "trailers",
+        ];
+        if bytes.starts_with(b"HTTP/") {
+            return Self::from_http(&bytes);
+        }
+        let parsed = serde_json::from_slice::<Value>(&bytes).ok();
+        let is_response = |object: &&Map<String, Value>| {
+            object.contains_key("status")
+                && object.contains_key("headers")
+                && object.keys().all(|name| MEMBERS.contains(&name.as_str()))
+        };
+        if parsed
+            .as_ref()
+            .and_then(Value::as_object)
+            .filter(is_response)
+            .is_some()
+        {
+            return Self::read(&parsed.unwrap_or_default());
+        }
+        Ok(Self {
+            status: 200,
+            headers: Vec::new(),
+            body: bytes,
+            trailers: Vec::new(),
+        })
+    }
+
+    /// Reads a status line, header fields, an empty line and the body.
+    fn from_http(bytes: &[u8]) -> Result<Self, String> {
+        let mut rest = bytes;
+        let mut head = Vec::new();
+        loop {
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            let (line, after) = rest
+                .split_at_checked(end.unwrap_or(rest.len()))
+                .unwrap_or_default();
+            rest = after.get(1..).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                break;
+            }
+            head.push(String::from_utf8_lossy(line).into_owned());
+        }
+        let mut head = head.into_iter();
+        let line = head.next().unwrap_or_default();
+        let status = line
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        let field = |line: String| match line.split_once(':') {
+            Some((name, value)) => Ok((name.to_owned(), value.trim().into())),
+            None => Err(format!("header line {line:?}: no colon; write name: value")),
+        };
+        Ok(Self {
+            status: status.ok_or(format!("status line {line:?}: write HTTP/1.1 200 OK"))?,
+            headers: head.map(field).collect::<Result<_, _>>()?,
+            body: rest.to_vec(),
+            trailers: Vec::new(),
+        })
+    }
+}
+
 fn fields(object: &Map<String, Value>, name: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
     let wrong = || format!("{name}: not a list of [name, value]; write [[\"name\", \"value\"], …]");
-    let Some(value) = object.get(name) else { return Ok(Vec::new()) };
+    let Some(value) = object.get(name) else {
+        return Ok(Vec::new());
+    };
     let field = |pair: &Value| match pair.as_array()?.as_slice() {
         [Value::String(name), Value::String(value)] => Some((name.clone(), value.clone().into())),
         _ => None,
     };
     let list = value.as_array().ok_or_else(wrong)?;
-    list.iter().map(field).collect::<Option<_>>().ok_or_else(wrong)
+    list.iter()
+        .map(field)
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)
 }
 
 fn body(object: &Map<String, Value>) -> Result<Vec<u8>, String> {
@@ -62,9 +144,9 @@ fn body(object: &Map<String, Value>) -> Result<Vec<u8>, String> {
     match given {
         [None, None, None] => Ok(Vec::new()),
         [Some(Value::String(text)), None, None] => Ok(text.clone().into_bytes()),
-        [None, Some(Value::String(text)), None] => {
-            STANDARD.decode(text).map_err(|error| format!("body_base64: {error}"))
-        }
+        [None, Some(Value::String(text)), None] => STANDARD
+            .decode(text)
+            .map_err(|error| format!("body_base64: {error}")),
         [None, None, Some(rule)] => {
             let mut body = String::new();
             generate(rule, &mut body).map_err(|what| format!("body_generate: {what}"))?;
@@ -85,13 +167,20 @@ fn generate(rule: &Value, out: &mut String) -> Result<(), String> {
         return parts.iter().try_for_each(|part| generate(part, out));
     }
     if let Some(text) = object.get("repeat").and_then(Value::as_str) {
-        let times = object.get("times").and_then(Value::as_u64).ok_or("repeat: times is missing")?;
+        let times = object
+            .get("times")
+            .and_then(Value::as_u64)
+            .ok_or("repeat: times is missing")?;
         if text.is_empty() {
             return Ok(());
         }
         return (0..times).try_for_each(|_| append(text, out));
     }
-    match object.get("range").and_then(Value::as_array).map(Vec::as_slice) {
+    match object
+        .get("range")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    {
         Some([from, to]) => {
             let ends = from.as_i64().zip(to.as_i64());
             let (from, to) = ends.ok_or("range: not two integers")?;
@@ -109,7 +198,10 @@ fn generate_range(
     let text = |name| object.get(name).and_then(Value::as_str);
     let template = text("template").ok_or("range: template is missing")?;
     let separator = text("sep").unwrap_or(",");
-    let skip = object.get("skip").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let skip = object
+        .get("skip")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let overrides = object.get("override").and_then(Value::as_object);
     let kept = range.filter(|i| !skip.iter().any(|skip| skip.as_i64() == Some(*i)));
     let order: Box<dyn Iterator<Item = i64>> = match text("order") {
@@ -121,7 +213,10 @@ fn generate_range(
             append(separator, out)?;
         }
         let i = i.to_string();
-        match overrides.and_then(|texts| texts.get(&i)).and_then(Value::as_str) {
+        match overrides
+            .and_then(|texts| texts.get(&i))
+            .and_then(Value::as_str)
+        {
             Some(text) => append(text, out)?,
             None => append(&template.replace("{i}", &i), out)?,
         }
@@ -131,7 +226,9 @@ fn generate_range(
 
 fn append(text: &str, out: &mut String) -> Result<(), String> {
     if out.len().saturating_add(text.len()) > MAX_GENERATED {
-        return Err(format!("more than {MAX_GENERATED} bytes; write a shorter body"));
+        return Err(format!(
+            "more than {MAX_GENERATED} bytes; write a shorter body"
+        ));
     }
     out.push_str(text);
     Ok(())
@@ -149,15 +246,40 @@ mod tests {
 
     #[test]
     fn bodies_are_generated_by_rule() {
-        assert_eq!(body(json!({"concat": ["[", {"repeat": "ab", "times": 2}, "]"]})).unwrap(), "[abab]");
+        assert_eq!(
+            body(json!({"concat": ["[", {"repeat": "ab", "times": 2}, "]"]})).unwrap(),
+            "[abab]"
+        );
         let range = json!({
             "range": [0, 5], "template": "<{i}{i}>", "sep": ";", "order": "desc",
             "skip": [1], "override": {"3": "x"}
         });
         assert_eq!(body(range).unwrap(), "<44>;x;<22>;<00>");
-        assert!(body(json!({"repeat": "x", "times": u64::MAX})).unwrap_err().contains("bytes"));
+        assert!(
+            body(json!({"repeat": "x", "times": u64::MAX}))
+                .unwrap_err()
+                .contains("bytes")
+        );
         assert_eq!(body(json!({"repeat": "", "times": u64::MAX})).unwrap(), "");
         assert!(body(json!({"rep": 1})).is_err());
+    }
+
+    #[test]
+    fn a_file_holds_a_response_an_http_message_or_a_body() {
+        let of = |text: &str| Owned::from_file(text.into()).unwrap();
+        let json = of(r#"{"status": 404, "headers": [], "body": "x"}"#);
+        assert_eq!((json.status, json.body.as_slice()), (404, &b"x"[..]));
+        let http = of("HTTP/1.1 404 Not Found\r\nAllow: GET\r\n\r\n\n{}");
+        assert_eq!((http.status, http.body.as_slice()), (404, &b"\n{}"[..]));
+        assert_eq!(http.headers, [("Allow".to_owned(), b"GET".to_vec())]);
+        for body in [
+            r#"{"status": "open"}"#,
+            r#"{"status":1,"headers":[],"x":1}"#,
+            "HTP",
+        ] {
+            assert_eq!(of(body).body, body.as_bytes());
+        }
+        assert!(Owned::from_file(b"HTTP/1.1\r\n\r\n".to_vec()).is_err());
     }
 
     #[test]
@@ -167,7 +289,10 @@ mod tests {
             (json!({"status": 70_000}), "status"),
             (json!({"status": 200, "headers": {"a": "b"}}), "headers"),
             (json!({"status": 200, "trailers": [["a"]]}), "trailers"),
-            (json!({"status": 200, "body": "", "body_base64": ""}), "body"),
+            (
+                json!({"status": 200, "body": "", "body_base64": ""}),
+                "body",
+            ),
             (json!({"status": 200, "body_base64": "?"}), "body_base64"),
         ] {
             assert!(Owned::read(&value).unwrap_err().contains(member), "{value}");

@@ -135,6 +135,14 @@ impl Comparison {
         self.differences.is_empty() && self.unnamed == 0
     }
 
+    /// Whether this difference was found.
+    pub fn has(&self, path: &str, kind: Kind) -> bool {
+        let place = self
+            .differences
+            .binary_search_by(|of| (of.path.as_str(), of.kind).cmp(&(path, kind)));
+        place.is_ok()
+    }
+
     pub(super) fn add(&mut self, path: String, kind: Kind, sample: Option<Sample>) {
         self.differences.push(Difference {
             path,
