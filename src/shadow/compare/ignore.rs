@@ -147,9 +147,11 @@ fn read(segment: &str) -> Option<Segment> {
 
 fn bits(set: &[u64]) -> impl Iterator<Item = usize> {
     set.iter().enumerate().flat_map(|(word, &bits)| {
-        (0_usize..64)
-            .filter(move |&bit| bits & (1 << bit) != 0)
-            .map(move |bit| word.saturating_mul(64).saturating_add(bit))
+        let first = word.saturating_mul(64);
+        let with_lowest_cleared = |bits: &u64| Some(bits & bits.wrapping_sub(1));
+        std::iter::successors(Some(bits), with_lowest_cleared)
+            .take_while(|&bits| bits != 0)
+            .map(move |bits| first.saturating_add(bits.trailing_zeros() as usize))
     })
 }
 

@@ -159,3 +159,6 @@ fn grpc_status_differs(left: &Response<'_>, right: &Response<'_>, settings: &Set
         && !settings.ignore.grpc_status()
         && headers::grpc_status(left) != headers::grpc_status(right)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,10 +15,20 @@
 //! Ignore rules are applied while reading, before there is a value: an ignored member is never
 //! added to its object, and an ignored element is the one value [`Value::Ignored`].
 
+mod cursor;
 mod number;
 mod parse;
 mod values;
 
 pub(super) use number::readable;
-pub(super) use parse::{Refused, parse, parse_lines};
+pub(super) use parse::{parse, parse_lines};
 pub(super) use values::{Value, ValueId, Values};
+
+/// Why a text gave no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is not JSON.
+    NotJson,
+    /// It has more values than the bound, or than the store can hold.
+    TooLarge,
+}

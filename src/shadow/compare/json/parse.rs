@@ -5,20 +5,12 @@
 //! but for the sorting of each object's members by number.
 
 use super::super::ignore::{IgnoreRules, Step, Trail};
-use super::number;
+use super::cursor::{Cursor, is_space};
 use super::values::{Value, ValueId, Values};
+use super::{Refused, number};
 
 /// As many arrays and objects may be open at once; one more is not JSON to us.
 const MAX_DEPTH: usize = 512;
-
-/// Why a text gave no value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Refused {
-    /// It is not JSON.
-    NotJson,
-    /// It has more values than the bound, or than the store can hold.
-    TooLarge,
-}
 
 /// Reads one JSON text of at most `limit` values. One byte order mark at the start is dropped.
 pub(in super::super) fn parse(
@@ -64,10 +56,6 @@ fn utf8(text: &[u8]) -> Result<&str, Refused> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
 /// A container that is open: where its children begin on their stack.
 #[derive(Debug, Clone, Copy)]
 enum Frame {
@@ -86,8 +74,7 @@ enum After {
 }
 
 struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+    cursor: Cursor<'a>,
     frames: Vec<Frame>,
     elements: Vec<ValueId>,
     members: Vec<(ValueId, ValueId)>,
@@ -102,8 +89,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(rules: &'a IgnoreRules, values: &'a mut Values, limit: usize) -> Self {
         Self {
-            text: "",
-            at: 0,
+            cursor: Cursor::new(""),
             frames: Vec::new(),
             elements: Vec::new(),
             members: Vec::new(),
@@ -116,8 +102,7 @@ impl<'a> Parser<'a> {
 
     /// Reads `text` from its first byte to its last.
     fn document(&mut self, text: &'a str) -> Result<ValueId, Refused> {
-        self.text = text;
-        self.at = 0;
+        self.cursor = Cursor::new(text);
         loop {
             let Some(mut value) = self.value()? else {
                 continue;
@@ -136,34 +121,11 @@ impl<'a> Parser<'a> {
         self.values.add(value).ok_or(Refused::TooLarge)
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        self.at = self.at.saturating_add(bytes);
-    }
-
-    fn space(&mut self) {
-        while self.peek().is_some_and(is_space) {
-            self.skip(1);
-        }
-    }
-
-    fn expect(&mut self, token: &str) -> Result<(), Refused> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(token) {
-            return Err(Refused::NotJson);
-        }
-        self.skip(token.len());
-        Ok(())
-    }
-
     /// Reads a value at the present place; `None` if that opened a container with a first child.
     fn value(&mut self) -> Result<Option<ValueId>, Refused> {
         self.left = self.left.checked_sub(1).ok_or(Refused::TooLarge)?;
-        self.space();
-        let (word, value) = match self.peek() {
+        self.cursor.space();
+        let (word, value) = match self.cursor.peek() {
             Some(b'"') => return self.string().map(Some),
             Some(b'-' | b'0'..=b'9') => return self.number().map(Some),
             Some(b'{') => return self.open_object(),
@@ -173,7 +135,7 @@ impl<'a> Parser<'a> {
             Some(b'n') => ("null", Value::Null),
             _ => return Err(Refused::NotJson),
         };
-        self.expect(word)?;
+        self.cursor.expect(word)?;
         self.add(value).map(Some)
     }
 
@@ -181,15 +143,15 @@ impl<'a> Parser<'a> {
         if self.frames.len() >= MAX_DEPTH {
             return Err(Refused::NotJson);
         }
-        self.skip(1);
-        self.space();
+        self.cursor.skip(1);
+        self.cursor.space();
         Ok(())
     }
 
     fn open_array(&mut self) -> Result<Option<ValueId>, Refused> {
         self.open()?;
-        if self.peek() == Some(b']') {
-            self.skip(1);
+        if self.cursor.peek() == Some(b']') {
+            self.cursor.skip(1);
             return self.add(Value::Array(&[])).map(Some);
         }
         self.frames.push(Frame::Array {
@@ -201,8 +163,8 @@ impl<'a> Parser<'a> {
 
     fn open_object(&mut self) -> Result<Option<ValueId>, Refused> {
         self.open()?;
-        if self.peek() == Some(b'}') {
-            self.skip(1);
+        if self.cursor.peek() == Some(b'}') {
+            self.cursor.skip(1);
             return self.add(Value::Object(&[])).map(Some);
         }
         let name = self.name()?;
@@ -215,22 +177,22 @@ impl<'a> Parser<'a> {
 
     /// Reads a member's name and the colon.
     fn name(&mut self) -> Result<ValueId, Refused> {
-        self.space();
-        if self.peek() != Some(b'"') {
+        self.cursor.space();
+        if self.cursor.peek() != Some(b'"') {
             return Err(Refused::NotJson);
         }
         let name = self.string()?;
         self.trail.enter(Step::Member(self.values.string(name)));
-        self.space();
-        self.expect(":")?;
+        self.cursor.space();
+        self.cursor.expect(":")?;
         Ok(name)
     }
 
     /// Hands a finished value to its container, and reads what follows it.
     fn finish(&mut self, value: ValueId) -> Result<After, Refused> {
-        self.space();
+        self.cursor.space();
         match self.frames.pop() {
-            None if self.at == self.text.len() => Ok(After::End),
+            None if self.cursor.peek().is_none() => Ok(After::End),
             None => Err(Refused::NotJson),
             Some(Frame::Array { from }) => self.finish_element(from, value),
             Some(Frame::Object { from, name }) => self.finish_member(from, name, value),
@@ -242,8 +204,8 @@ impl<'a> Parser<'a> {
             value = self.add(Value::Ignored)?;
         }
         self.elements.push(value);
-        let next = self.peek();
-        self.skip(1);
+        let next = self.cursor.peek();
+        self.cursor.skip(1);
         match next {
             Some(b',') => {
                 let index = self.elements.len().saturating_sub(from);
@@ -270,8 +232,8 @@ impl<'a> Parser<'a> {
         if !self.trail.leave() {
             self.members.push((name, value));
         }
-        let next = self.peek();
-        self.skip(1);
+        let next = self.cursor.peek();
+        self.cursor.skip(1);
         match next {
             Some(b',') => {
                 let name = self.name()?;
@@ -290,118 +252,18 @@ impl<'a> Parser<'a> {
     }
 
     fn string(&mut self) -> Result<ValueId, Refused> {
-        self.skip(1);
-        let start = self.at;
-        let plain = self.plain()?;
-        if self.peek() == Some(b'"') {
-            self.skip(1);
-            return self
-                .values
-                .add(Value::String(plain))
-                .ok_or(Refused::TooLarge);
-        }
-        self.scratch.clear();
-        self.at = start;
-        loop {
-            let plain = self.plain()?;
-            self.scratch.push_str(plain);
-            let quote = self.peek() == Some(b'"');
-            self.skip(1);
-            if quote {
-                let text = Value::String(&self.scratch);
-                return self.values.add(text).ok_or(Refused::TooLarge);
-            }
-            let character = self.escape()?;
-            self.scratch.push(character);
-        }
-    }
-
-    /// The text up to the next quote or backslash, which must come before any control character.
-    fn plain(&mut self) -> Result<&'a str, Refused> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let special = |byte: u8| byte == b'"' || byte == b'\\' || byte < b' ';
-        let end = rest.bytes().position(special).ok_or(Refused::NotJson)?;
-        if rest.as_bytes().get(end).is_some_and(|&byte| byte < b' ') {
-            return Err(Refused::NotJson);
-        }
-        self.skip(end);
-        rest.get(..end).ok_or(Refused::NotJson)
-    }
-
-    /// What stands after a backslash.
-    fn escape(&mut self) -> Result<char, Refused> {
-        let kind = self.peek();
-        self.skip(1);
-        Ok(match kind {
-            Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
-                let first = self.unit()?;
-                if !(0xD800..0xDC00).contains(&first) {
-                    // A low surrogate alone is no char either.
-                    return char::from_u32(first).ok_or(Refused::NotJson);
-                }
-                self.expect("\\u")?;
-                let second = self.unit()?;
-                let pair = [first as u16, second as u16];
-                let mut decoded = char::decode_utf16(pair);
-                return decoded.next().and_then(Result::ok).ok_or(Refused::NotJson);
-            }
-            _ => return Err(Refused::NotJson),
-        })
-    }
-
-    /// Four hexadecimal digits.
-    fn unit(&mut self) -> Result<u32, Refused> {
-        let end = self.at.saturating_add(4);
-        let digits = self.text.get(self.at..end).ok_or(Refused::NotJson)?;
-        self.at = end;
-        digits.chars().try_fold(0, |unit: u32, digit| {
-            let digit = digit.to_digit(16).ok_or(Refused::NotJson)?;
-            Ok(unit << 4 | digit)
-        })
+        let text = self.cursor.string(&mut self.scratch)?;
+        self.values
+            .add(Value::String(text))
+            .ok_or(Refused::TooLarge)
     }
 
     fn number(&mut self) -> Result<ValueId, Refused> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.skip(1);
-        }
-        if self.peek() == Some(b'0') {
-            self.skip(1);
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.skip(1);
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.skip(1);
-            if let Some(b'+' | b'-') = self.peek() {
-                self.skip(1);
-            }
-            self.digits()?;
-        }
+        let number = self.cursor.number()?;
         self.scratch.clear();
-        let number = self.text.get(start..self.at).unwrap_or_default();
         number::canonical(number, &mut self.scratch);
         let number = Value::Number(&self.scratch);
         self.values.add(number).ok_or(Refused::TooLarge)
-    }
-
-    fn digits(&mut self) -> Result<(), Refused> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits == 0 {
-            return Err(Refused::NotJson);
-        }
-        self.skip(digits);
-        Ok(())
     }
 }
 
