@@ -77,12 +77,17 @@ impl Ledger {
         self.now != self.base
     }
 
-    /// The `stored` evidence (`None`: there is none that can be read, or it is about something
-    /// else) with what was counted here, judged: the bytes of this are to be stored.
+    /// The `stored` evidence with what was counted here, judged: the bytes of this are to be
+    /// stored. With `None` (nothing is stored, or nothing that can be read) or evidence about
+    /// something else, it is what this worker knows.
     pub fn merged(&self, stored: Option<Evidence>) -> Evidence {
-        let same = stored.filter(|stored| stored.about == self.rule.about());
-        let mut merged = same.unwrap_or_else(|| Evidence::new(&self.rule));
-        merged.absorb(&self.now, &self.base);
+        let mut merged = match stored.filter(|stored| stored.about == self.rule.about()) {
+            Some(mut stored) => {
+                stored.absorb(&self.now, &self.base);
+                stored
+            }
+            None => self.now.clone(),
+        };
         merged.judge(&self.rule);
         merged
     }
@@ -95,7 +100,8 @@ impl Ledger {
 
     /// Publishes to nobody: for a single worker.
     pub fn settle_alone(&mut self) {
-        self.settle(self.merged(Some(self.base.clone())));
+        self.now.judge(&self.rule);
+        self.base = self.now.clone();
     }
 
     /// The verdict by the evidence as last settled.

@@ -153,3 +153,6 @@ pub struct PathReport<'a> {
     /// Whether the evidence reached the threshold, at this look or an earlier one.
     pub worse: bool,
 }
+
+#[cfg(test)]
+mod tests;
