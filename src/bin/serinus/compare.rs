@@ -25,7 +25,7 @@ use std::process::ExitCode;
 /// each line {"differences": [{"path", "kind", "count"}]}, sorted by path, then kind. Kinds: status,
 /// header, trailer, body, and inside JSON value, type, missing (only left has it), extra, length,
 /// order. Paths are JSON Pointers with every array index as *. A line whose bodies are too large to
-/// compare (256 MiB decoded) also says "bodies": "too large".
+/// compare (64 MiB decoded) also says "bodies": "too large".
 ///
 /// With two inputs, prints what differs between the two for people. A file may hold a RESPONSE, an
 /// HTTP response with its head (as curl -i writes it), or a body alone, which is compared as JSON
@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// What a command line has room for, where the filter would have to be sparing.
 fn limits() -> Limits {
     Limits {
-        decoded_bytes: 256 << 20,
+        decoded_bytes: 64 << 20,
         values: usize::MAX,
         path_bytes: 1 << 30,
         sample_bytes: 0,

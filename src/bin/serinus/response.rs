@@ -4,10 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use serinus::shadow::compare::Response;
+use std::collections::BTreeSet;
 
-/// What all `body_generate` rules of one line may write, so that a short line cannot ask for more
+/// What a `body_generate` rule may write, in bytes and in elements of a range, so that a short line cannot ask for more
 /// memory than there is.
-const MAX_GENERATED: usize = 256 << 20;
+const MAX_GENERATED: usize = 64 << 20;
 
 /// An answer that owns what it consists of.
 #[derive(Debug)]
@@ -171,10 +172,10 @@ fn generate(rule: &Value, out: &mut String) -> Result<(), String> {
             .get("times")
             .and_then(Value::as_u64)
             .ok_or("repeat: times is missing")?;
-        if text.is_empty() {
-            return Ok(());
-        }
-        return (0..times).try_for_each(|_| append(text, out));
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
+        room(text.len().saturating_mul(times), out)?;
+        out.push_str(&text.repeat(times));
+        return Ok(());
     }
     match object
         .get("range")
@@ -198,12 +199,17 @@ fn generate_range(
     let text = |name| object.get(name).and_then(Value::as_str);
     let template = text("template").ok_or("range: template is missing")?;
     let separator = text("sep").unwrap_or(",");
-    let skip = object
-        .get("skip")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    if range.end.saturating_sub(range.start) > MAX_GENERATED as i64 {
+        return Err("range: too long; write a shorter one".to_owned());
+    }
+    let skip = object.get("skip").and_then(Value::as_array);
+    let skip: BTreeSet<i64> = skip
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_i64)
+        .collect();
     let overrides = object.get("override").and_then(Value::as_object);
-    let kept = range.filter(|i| !skip.iter().any(|skip| skip.as_i64() == Some(*i)));
+    let kept = range.filter(|i| !skip.contains(i));
     let order: Box<dyn Iterator<Item = i64>> = match text("order") {
         Some("desc") => Box::new(kept.rev()),
         _ => Box::new(kept),
@@ -225,12 +231,17 @@ fn generate_range(
 }
 
 fn append(text: &str, out: &mut String) -> Result<(), String> {
-    if out.len().saturating_add(text.len()) > MAX_GENERATED {
+    room(text.len(), out)?;
+    out.push_str(text);
+    Ok(())
+}
+
+fn room(bytes: usize, out: &str) -> Result<(), String> {
+    if out.len().saturating_add(bytes) > MAX_GENERATED {
         return Err(format!(
             "more than {MAX_GENERATED} bytes; write a shorter body"
         ));
     }
-    out.push_str(text);
     Ok(())
 }
 
@@ -261,6 +272,8 @@ mod tests {
                 .contains("bytes")
         );
         assert_eq!(body(json!({"repeat": "", "times": u64::MAX})).unwrap(), "");
+        let endless = json!({"range": [0, i64::MAX], "template": "", "sep": ""});
+        assert!(body(endless).unwrap_err().contains("range"));
         assert!(body(json!({"rep": 1})).is_err());
     }
 
