@@ -3,7 +3,7 @@
 //! The comparison goes from the outside to the inside and stops at the first layer that explains
 //! the rest: a different status says nothing about headers and body, a different gRPC status
 //! nothing about the body. Bodies lose their content codings; equal bytes are equal whatever they
-//! are; JSON is compared by value ([`json`]), everything else by its bytes.
+//! are; JSON is compared by value, everything else by its bytes.
 //!
 //! Bounds: a body is decoded to at most [`Limits::decoded_bytes`] and read to at most
 //! [`Limits::values`] JSON values, past which the bodies count as not compared

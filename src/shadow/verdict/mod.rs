@@ -1,9 +1,9 @@
 //! Is the candidate worse than stable, or do its answers differ only as stable's own do?
 //!
 //! Timestamps, request ids and orders differ between any two calls, so a difference alone says
-//! nothing. Two bodies of evidence are gathered for each (path, kind): [`label`], whether it falls
-//! on raw pairs more often than on noise pairs, and [`odd_one`], whether of three answers it is the
-//! candidate's that is alone. Each is a test martingale, so is their mean E, and a path is worse
+//! nothing. Two bodies of evidence are gathered for each (path, kind): by labels, whether it falls
+//! on raw pairs more often than on noise pairs, and by the odd one out, whether of three answers
+//! it is the candidate's that is alone. Each is a test martingale, so is their mean E, and a path is worse
 //! once E reaches 1 / (alpha w), w its share of the false alarms. By Ville's inequality and the
 //! union bound the probability that a good route ever fails is at most alpha, **at every look**:
 //! after each comparison, on a dashboard, in a pipeline. Rules that compare rates against a
