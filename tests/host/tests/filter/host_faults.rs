@@ -173,3 +173,19 @@ fn what_a_request_could_not_do_is_counted() {
         assert!(errors > Some(0), "{function}: {errors:?}");
     }
 }
+
+#[test]
+fn a_change_that_the_host_refuses_leaves_the_request_to_stable_and_not_half_changed() {
+    const REWRITING: &str = r#"{"routes": [{"name": "checkout", "key": [{"header": "x-user-id"}],
+        "variants": [{"name": "canary", "share": "100%", "setHeaders": {"x-api": "2"},
+        "rewritePath": {"prefix": "/checkout", "with": "/v2"}}]}]}"#;
+    for n in [1, 2, 3, 4] {
+        let mut filter = worker_of(&Process::new(), REWRITING);
+        let refused = Effect::Status(1);
+        filter.set_faults([Fault::nth("proxy_replace_header_map_value", n, refused)]);
+        let outcome = filter.request(request());
+        assert_eq!(variant(&outcome), "stable", "call {n}");
+        assert_eq!(outcome.headers.text(":path"), Some("/checkout/pay"), "call {n}");
+        assert!(outcome.filter_state.is_empty(), "call {n}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use serinus_host_tests::{Process, Request};
 
-use crate::policies::{CANARY, MESH, NO_ROUTE, STABLE};
+use crate::policies::{CANARY, CANARY_UNLOGGED, MESH, NO_ROUTE, STABLE};
 use crate::{BAD_POLICY, request, variant, worker, worker_of};
 
 fn forged() -> Request {
@@ -62,7 +62,7 @@ fn in_the_mesh_the_hop_before_is_believed() {
 #[test]
 fn a_second_filter_leaves_alone_what_the_first_decided() {
     let process = Process::new();
-    for (first, second) in [(CANARY, STABLE), (STABLE, CANARY)] {
+    for (first, second) in [(CANARY, STABLE), (STABLE, CANARY), (CANARY_UNLOGGED, STABLE)] {
         let decided = worker_of(&process, first).request(request());
         let told = decided.filter_state["serinus"].clone();
         let again = Request::get("/")
