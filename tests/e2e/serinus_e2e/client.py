@@ -87,7 +87,10 @@ class Client:
         if explain:
             sent.append(("x-serinus-explain", "1"))
         raw = [(name.encode(), v.encode() if isinstance(v, str) else v) for name, v in sent]
-        return Answer(self._http.request(method, path, headers=raw, content=body))
+        # The target goes out as it is written here; a URL would be normalised.
+        target = {"target": path.encode()}
+        request = self._http.build_request(method, "/", headers=raw, content=body, extensions=target)
+        return Answer(self._http.send(request))
 
     def __enter__(self) -> Self:
         return self

@@ -118,9 +118,12 @@ class Envoy:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+    def check_unhurt(self) -> None:
+        """Envoy still runs, and the filter never trapped."""
+        assert self._process and self._process.poll() is None, f"Envoy ended:\n{self.log[-4000:]}"
+        reloads = self.stat(r"wasm\.serinus\.vm_reload_success")
+        assert reloads == 0, f"the filter trapped {reloads} times:\n{self.log[-4000:]}"
+        assert "panicked at" not in self.log, self.log[-4000:]
 
     def admin(self, path: str) -> str:
         assert self._admin
