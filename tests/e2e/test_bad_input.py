@@ -59,6 +59,8 @@ POLICY = policy(
 def edit(config: Config) -> None:
     """Larger headers, and the same listener once more without the filter."""
     connection_manager(config)["max_request_headers_kb"] = 96
+    # Envoy waits this long before it ends the connection of a request that it refused.
+    connection_manager(config)["delayed_close_timeout"] = "0.02s"
     plain = copy.deepcopy(config["static_resources"]["listeners"][0])
     plain["name"] = "plain"
     settings = plain["filter_chains"][0]["filters"][0]["typed_config"]
