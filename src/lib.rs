@@ -10,5 +10,11 @@
 //! | [`report`] | what people and machines read of all that |
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+pub mod assign;
 pub mod gate;
+#[cfg(all(feature = "plugin", target_arch = "wasm32"))]
+mod plugin;
+pub mod policy;
+pub mod report;
+pub mod request;
 pub mod shadow;

@@ -1,4 +1,5 @@
 //! The command-line tool: the filter's core, natively.
+mod hash;
 mod lines;
 
 use clap::{Parser, Subcommand};
@@ -13,8 +14,19 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Hash(hash::Args),
+}
 
 fn main() -> ExitCode {
-    match Cli::parse().command {}
+    let done = match Cli::parse().command {
+        Command::Hash(args) => hash::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(lines::Failure(message)) => {
+            eprintln!("serinus: {message}");
+            ExitCode::from(2)
+        }
+    }
 }

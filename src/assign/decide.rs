@@ -1,0 +1,223 @@
+//! The decision: which side a request goes to, and why.
+//!
+//! In this order: the first route whose match holds; in the mesh, what a hop before chose; the
+//! route's rules; the key's slot. Whatever is in doubt is stable. A key is only looked for when the
+//! share is to decide, so a rule neither costs a draw nor issues a cookie.
+
+use super::carry;
+use super::cookie::{Id, IssueCookie};
+use super::key::KeySource;
+use super::ramp::Millis;
+use super::route::{Route, Side};
+use super::rule::{Forced, Respond, Rule, rule};
+use super::share::Slot;
+use crate::request::Request;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why a request got its variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// There is no policy in force.
+    NoPolicy,
+    /// No route takes the request.
+    NoRoute,
+    /// The request has no key.
+    NoKey,
+    /// A rule decided.
+    Rule,
+    /// A hop before decided.
+    Carried,
+    /// The key's slot is in the variant's share.
+    Share,
+    /// The key's slot is in no variant's share.
+    Rest,
+}
+
+impl Reason {
+    /// All reasons, in the order in which they are documented.
+    pub const ALL: [Self; 7] = [
+        Self::NoPolicy,
+        Self::NoRoute,
+        Self::NoKey,
+        Self::Rule,
+        Self::Carried,
+        Self::Share,
+        Self::Rest,
+    ];
+
+    /// The word for it in metrics, logs and explanations.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoPolicy => "no-policy",
+            Self::NoRoute => "no-route",
+            Self::NoKey => "no-key",
+            Self::Rule => "rule",
+            Self::Carried => "carried",
+            Self::Share => "share",
+            Self::Rest => "rest",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What was decided for one request.
+#[derive(Debug)]
+pub struct Decision<'p> {
+    /// The route; none if no route took the request.
+    pub route: Option<&'p Route>,
+    /// The side it goes to.
+    pub side: Side,
+    /// Why.
+    pub reason: Reason,
+    /// The rule that decided.
+    pub rule: Option<&'p Rule>,
+    /// The answer that the rule gives instead of sending the request on.
+    pub respond: Option<&'p Respond>,
+    /// The rules that only set headers, and held.
+    pub passed: Vec<&'p Rule>,
+    /// Where the key came from, if one was drawn with.
+    pub key: Option<&'p KeySource>,
+    /// Where it fell.
+    pub slot: Option<Slot>,
+    /// The cookie to give out, and its id.
+    pub issued: Option<(&'p IssueCookie, Id)>,
+}
+
+impl<'p> Decision<'p> {
+    /// Stable, for want of a policy or a route.
+    pub fn stable(reason: Reason) -> Self {
+        Self {
+            route: None,
+            side: Side::Stable,
+            reason,
+            rule: None,
+            respond: None,
+            passed: Vec::new(),
+            key: None,
+            slot: None,
+            issued: None,
+        }
+    }
+
+    fn of(route: &'p Route, side: Side, reason: Reason) -> Self {
+        Self {
+            route: Some(route),
+            side,
+            ..Self::stable(reason)
+        }
+    }
+}
+
+/// What a decision needs beside the request.
+pub struct Circumstances<'c> {
+    /// The time, for ramps.
+    pub now: Millis,
+    /// Whether earlier hops are believed.
+    pub mesh: bool,
+    /// 128 random bits, for an issued cookie; none if the host has none to give.
+    pub random: &'c mut dyn FnMut() -> Option<[u8; 16]>,
+}
+
+/// Decides for `request`. The cost grows with the number of routes before the one that takes it,
+/// and nothing is allocated for them.
+pub fn decide<'p>(
+    routes: &'p [Route],
+    request: &Request<'_>,
+    circumstances: &mut Circumstances<'_>,
+) -> Decision<'p> {
+    match routes.iter().find(|route| route.matcher.takes(request)) {
+        Some(route) => decide_in(route, request, circumstances),
+        None => Decision::stable(Reason::NoRoute),
+    }
+}
+
+fn decide_in<'p>(
+    route: &'p Route,
+    request: &Request<'_>,
+    circumstances: &mut Circumstances<'_>,
+) -> Decision<'p> {
+    if circumstances.mesh
+        && let Some(side) = carried(route, request)
+    {
+        return Decision::of(route, side, Reason::Carried);
+    }
+    let ruling = rule(&route.rules, request);
+    let mut decision = match ruling.decided {
+        Some((rule, forced)) => by_rule(route, rule, forced),
+        None => by_share(route, request, circumstances),
+    };
+    decision.passed = ruling.passed;
+    decision
+}
+
+/// What a hop before chose for this route, or for the one it follows. A variant that the route
+/// does not know is no choice.
+fn carried(route: &Route, request: &Request<'_>) -> Option<Side> {
+    let names = [Some(&route.name), route.follow.as_ref()];
+    let variant = names
+        .into_iter()
+        .flatten()
+        .find_map(|name| carry::carried(request, name))?;
+    route.side(&variant)
+}
+
+fn by_rule<'p>(route: &'p Route, rule: &'p Rule, forced: &'p Forced) -> Decision<'p> {
+    let (side, respond) = match forced {
+        Forced::Side(side) => (*side, None),
+        Forced::Respond(respond) => (Side::Stable, Some(respond)),
+    };
+    Decision {
+        rule: Some(rule),
+        respond,
+        ..Decision::of(route, side, Reason::Rule)
+    }
+}
+
+fn by_share<'p>(
+    route: &'p Route,
+    request: &Request<'_>,
+    circumstances: &mut Circumstances<'_>,
+) -> Decision<'p> {
+    let Some((source, value, issued)) = find_key(route, request, circumstances) else {
+        return Decision::of(route, Side::Stable, Reason::NoKey);
+    };
+    let slot = route.scheme.slot(&value);
+    let side = route.owner(slot, circumstances.now);
+    let reason = match side {
+        Side::Stable => Reason::Rest,
+        Side::Variant(_) => Reason::Share,
+    };
+    Decision {
+        key: Some(source),
+        slot: Some(slot),
+        issued,
+        ..Decision::of(route, side, reason)
+    }
+}
+
+type Key<'p, 'r> = (&'p KeySource, Cow<'r, [u8]>, Option<(&'p IssueCookie, Id)>);
+
+fn find_key<'p, 'r>(
+    route: &'p Route,
+    request: &Request<'r>,
+    circumstances: &mut Circumstances<'_>,
+) -> Option<Key<'p, 'r>> {
+    for source in &route.keys {
+        if let Some(value) = source.value(request) {
+            return Some((source, value, None));
+        }
+    }
+    let (source, cookie) = route.keys.iter().find_map(|source| match source {
+        KeySource::IssueCookie(cookie) => Some((source, cookie)),
+        _ => None,
+    })?;
+    let id = Id::of((circumstances.random)()?);
+    let value = Cow::Owned(id.as_bytes().to_vec());
+    Some((source, value, Some((cookie, id))))
+}

@@ -1,0 +1,97 @@
+//! What a decision changes: header lines to remove and to set, on the request and on its answer.
+
+use super::carry::{self, ROUTE_HEADER, VARIANT_HEADER};
+use super::decide::Decision;
+use super::route::Side;
+use super::{Assigner, Mode, Trust};
+use crate::request::Request;
+use std::borrow::Cow;
+
+/// Changes to a list of header lines: first all removals, then the settings in order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Edits<'a> {
+    /// Names whose lines all go.
+    pub remove: Vec<&'a [u8]>,
+    /// Names, and the one line that each then has.
+    pub set: Vec<(&'a str, Cow<'a, [u8]>)>,
+}
+
+/// Before anything else: at an edge the filter's own headers and baggage member go, whatever the
+/// mode and with or without a policy.
+pub fn strip<'a>(request: &Request<'a>, trust: Trust) -> Edits<'a> {
+    let mut edits = Edits::default();
+    if trust == Trust::Mesh {
+        return edits;
+    }
+    edits.remove = carry::own_headers(request);
+    match carry::without_member(request) {
+        None => {}
+        Some(rest) if rest.is_empty() => edits.remove.push(b"baggage"),
+        Some(rest) => edits.replace(request, "baggage", Cow::Owned(rest)),
+    }
+    edits
+}
+
+impl<'a> Edits<'a> {
+    /// Adds what `decision` changes, if `assigner` enforces.
+    pub fn enforce(
+        &mut self,
+        assigner: &'a Assigner,
+        request: &Request<'a>,
+        decision: &Decision<'a>,
+    ) {
+        let Some(route) = decision.route.filter(|_| assigner.mode == Mode::Enforce) else {
+            return;
+        };
+        self.tell(request, decision.side, route.side_name(decision.side), &route.name);
+        for rule in decision.passed.iter().chain(&decision.rule) {
+            self.set_all(request, &rule.set_headers);
+        }
+        if let Some(variant) = route.variant(decision.side) {
+            self.set_all(request, &variant.set_headers);
+            let rewrite = variant.rewrite.as_ref();
+            if let Some(target) = rewrite.and_then(|rewrite| rewrite.apply(request.target())) {
+                self.set.push((":path", Cow::Owned(target)));
+            }
+        }
+        if assigner.baggage {
+            let keep = assigner.trust == Trust::Mesh;
+            let variant = route.side_name(decision.side);
+            let line = carry::with_member(request, &route.name, variant, keep);
+            self.replace(request, "baggage", Cow::Owned(line));
+        }
+    }
+
+    /// Tells the mesh the side. Stable is told by silence: a request that stays there goes on as it
+    /// came, and Envoy need not select its route again.
+    fn tell(&mut self, request: &Request<'a>, side: Side, variant: &'a str, route: &'a str) {
+        for (name, value) in [(VARIANT_HEADER, variant), (ROUTE_HEADER, route)] {
+            match side {
+                Side::Variant(_) => self.replace(request, name, Cow::Borrowed(value.as_bytes())),
+                Side::Stable => self.remove_all(request, name),
+            }
+        }
+    }
+
+    fn set_all(&mut self, request: &Request<'a>, headers: &'a [(String, String)]) {
+        for (name, value) in headers {
+            self.replace(request, name, Cow::Borrowed(value.as_bytes()));
+        }
+    }
+
+    /// Sets `name`. Envoy's own replacing leaves all but the first of several lines, so those go
+    /// first; a later setting of the same name wins.
+    fn replace(&mut self, request: &Request<'a>, name: &'a str, value: Cow<'a, [u8]>) {
+        if request.header(name).nth(1).is_some() {
+            self.remove_all(request, name);
+        }
+        self.set.retain(|(set, _)| *set != name);
+        self.set.push((name, value));
+    }
+
+    fn remove_all(&mut self, request: &Request<'a>, name: &'a str) {
+        if request.header(name).next().is_some() && !self.remove.contains(&name.as_bytes()) {
+            self.remove.push(name.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Who gets which variant, and why.
+//!
+//! A request is decided by comparing and hashing alone: nothing is remembered about callers, so the
+//! same caller gets the same side on every worker and proxy, and a restart forgets nobody.
+//!
+//! [`decide`](decide::decide) says which side and why; [`edits`] says what that changes on the
+//! request. The rest are their parts.
+
+pub mod carry;
+pub mod condition;
+pub mod cookie;
+pub mod decide;
+pub mod edits;
+pub mod hash;
+pub mod key;
+pub mod ramp;
+pub mod read;
+pub mod route;
+pub mod rule;
+pub mod share;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use crate::request::Request;
+use decide::{Circumstances, Decision};
+use ramp::Millis;
+use route::Route;
+
+/// Whether decisions are acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They are.
+    Enforce,
+    /// They are made and counted, and change nothing.
+    Observe,
+    /// None is made.
+    Bypass,
+}
+
+/// Whether what a request says of earlier decisions is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It is not, and goes.
+    Edge,
+    /// It is.
+    Mesh,
+}
+
+/// All that assignment needs of a policy.
+#[derive(Debug, Clone)]
+pub struct Assigner {
+    /// Whether decisions are acted on.
+    pub mode: Mode,
+    /// Whether earlier hops are believed.
+    pub trust: Trust,
+    /// Whether the decision goes on in `baggage`.
+    pub baggage: bool,
+    /// The routes, in order.
+    pub routes: Vec<Route>,
+}
+
+impl Assigner {
+    /// Whether a decision may depend on the time.
+    pub fn needs_time(&self) -> bool {
+        let mut variants = self.routes.iter().flat_map(|route| &route.variants);
+        variants.any(|variant| matches!(variant.schedule, ramp::Schedule::Ramp(_)))
+    }
+
+    /// Decides for `request`.
+    pub fn decide(
+        &self,
+        request: &Request<'_>,
+        now: Millis,
+        random: &mut dyn FnMut() -> Option<[u8; 16]>,
+    ) -> Decision<'_> {
+        let mut circumstances = Circumstances {
+            now,
+            mesh: self.trust == Trust::Mesh,
+            random,
+        };
+        decide::decide(&self.routes, request, &mut circumstances)
+    }
+}

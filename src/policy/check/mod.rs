@@ -1,0 +1,82 @@
+//! The raw vocabulary into what the other folders work with, if it makes sense together.
+//!
+//! Each function checks one part, says all of its problems, and gives what could be made of it;
+//! whether it is used depends on there being no problem at all.
+
+mod condition;
+mod header;
+mod key;
+mod route;
+mod rule;
+mod variant;
+
+use super::decode::List;
+use super::problem::Problems;
+use super::{DEFAULT_NAME, Policy, raw};
+use crate::assign::{Assigner, Mode, Trust};
+
+/// Routes of a policy; the request path is built for this many.
+const MOST_ROUTES: usize = 500;
+
+/// Makes the policy of `raw`.
+pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
+    let trust = match raw.trust {
+        Some(raw::Trust::Mesh) => Trust::Mesh,
+        Some(raw::Trust::Edge) | None => Trust::Edge,
+    };
+    let mode = match raw.mode {
+        Some(raw::Mode::Observe) => Mode::Observe,
+        Some(raw::Mode::Bypass) => Mode::Bypass,
+        Some(raw::Mode::Enforce) | None => Mode::Enforce,
+    };
+    let routes = raw.routes.as_ref().map_or_else(Vec::new, |routes| {
+        problems.at_key("routes", |problems| {
+            at_most(MOST_ROUTES, routes.0.len(), problems);
+            unique(routes, |route| &route.name.0, problems);
+            route::routes(routes, trust, problems)
+        })
+    });
+    let explain = raw.explain.as_ref().map(|explain| {
+        problems.at_key("explain", |problems| {
+            condition::some_conditions("when", &explain.when, problems)
+        })
+    });
+    let report = raw.report.as_ref();
+    Some(Policy {
+        name: raw
+            .name
+            .as_ref()
+            .map_or_else(|| DEFAULT_NAME.to_owned(), |name| name.0.clone()),
+        assigner: Assigner {
+            mode,
+            trust,
+            baggage: report.and_then(|report| report.baggage).unwrap_or(false),
+            routes,
+        },
+        explain,
+        access_log: report.and_then(|report| report.access_log).unwrap_or(true),
+    })
+}
+
+/// Says that there are too many of something.
+fn at_most(most: usize, there: usize, problems: &mut Problems) {
+    if there > most {
+        problems.say(format!("there are {there}"), format!("at most {most}"));
+    }
+}
+
+/// Says of every element whose name an earlier one has.
+fn unique<T>(list: &List<T>, name: impl Fn(&T) -> &String, problems: &mut Problems) {
+    let mut seen = std::collections::BTreeSet::new();
+    for (index, element) in &list.0 {
+        let name = name(element);
+        if seen.insert(name) {
+            continue;
+        }
+        problems.at_index(*index, |problems| {
+            problems.at_key("name", |problems| {
+                problems.say(format!("`{name}` is there twice"), "a name of its own");
+            });
+        });
+    }
+}

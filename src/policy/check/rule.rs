@@ -1,0 +1,90 @@
+//! Rules.
+
+use super::{condition, header};
+use crate::assign::route::{STABLE, Side, Variant};
+use crate::assign::rule::{Forced, Respond, Rule};
+use crate::policy::decode::{List, nearest};
+use crate::policy::problem::Problems;
+use crate::policy::raw;
+
+/// Rules of one route.
+const MOST_RULES: usize = 200;
+
+/// The rules of a route with these variants.
+pub fn rules(
+    list: Option<&List<raw::Rule>>,
+    variants: &[Variant],
+    problems: &mut Problems,
+) -> Vec<Rule> {
+    let Some(list) = list else {
+        return Vec::new();
+    };
+    let known = !problems.said_below("variants");
+    problems.at_key("rules", |problems| {
+        super::at_most(MOST_RULES, list.0.len(), problems);
+        super::unique(list, |rule| &rule.name.0, problems);
+        let rule = |(index, raw): &(usize, raw::Rule)| {
+            problems.at_index(*index, |problems| rule(raw, variants, known, problems))
+        };
+        list.0.iter().map(rule).collect()
+    })
+}
+
+fn rule(raw: &raw::Rule, variants: &[Variant], known: bool, problems: &mut Problems) -> Rule {
+    let when = condition::some_conditions("when", &raw.when, problems);
+    let (decides, set_headers) = problems.at_key("then", |problems| {
+        let decides = decides(&raw.then, variants, known, problems);
+        let set_headers = header::headers("setHeaders", raw.then.set_headers.as_ref(), problems);
+        if decides.is_none() && raw.then.set_headers.is_none() && problems.none() {
+            problems.say("it does nothing", "`variant`, `respond` or `setHeaders`");
+        }
+        (decides, set_headers)
+    });
+    Rule {
+        name: raw.name.0.clone(),
+        when,
+        decides,
+        set_headers,
+    }
+}
+
+fn decides(
+    then: &raw::Then,
+    variants: &[Variant],
+    known: bool,
+    problems: &mut Problems,
+) -> Option<Forced> {
+    if then.variant.is_some() && then.respond.is_some() {
+        problems.say("it both chooses a variant and answers", "only one of the two");
+    }
+    if let Some(raw) = &then.respond {
+        if then.set_headers.is_some() {
+            problems.say("the request goes nowhere, so its headers can't matter", "`respond.headers`");
+        }
+        return Some(Forced::Respond(respond(raw, problems)));
+    }
+    let name = &then.variant.as_ref()?.0;
+    if name == STABLE {
+        return Some(Forced::Side(Side::Stable));
+    }
+    let variant = variants.iter().position(|variant| variant.name == *name);
+    if variant.is_none() && known {
+        let names = variants.iter().map(|variant| variant.name.as_str());
+        let write = match nearest(name, names.chain([STABLE])) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "a variant of this route, or stable".to_owned(),
+        };
+        problems.at_key("variant", |problems| {
+            problems.say(format!("the route has no variant `{name}`"), write);
+        });
+    }
+    variant.map(|index| Forced::Side(Side::Variant(index)))
+}
+
+fn respond(raw: &raw::Respond, problems: &mut Problems) -> Respond {
+    problems.at_key("respond", |problems| Respond {
+        status: u16::try_from(raw.status.0).unwrap_or(503),
+        headers: header::headers("headers", raw.headers.as_ref(), problems),
+        body: raw.body.as_ref().map_or_else(String::new, |body| body.0.clone()),
+    })
+}

@@ -1,0 +1,65 @@
+//! Text becomes a checked policy; the only place that knows JSON or YAML.
+//!
+//! In three steps: text into a [`tree`] (by [`json`], or YAML on the command line), the tree into the
+//! [`raw`] vocabulary, and that into what the other folders work with. The second and third never
+//! stop at the first problem. A policy with any problem is refused whole.
+
+mod check;
+pub mod decode;
+#[cfg(feature = "cli")]
+pub mod find;
+pub mod json;
+pub mod problem;
+pub mod raw;
+#[cfg(feature = "cli")]
+pub mod reference;
+mod support;
+pub mod tree;
+pub mod value;
+#[cfg(feature = "cli")]
+pub mod yaml;
+
+use crate::assign::Assigner;
+use crate::assign::condition::Condition;
+use decode::Decode;
+use problem::{Problems, Refusal};
+use tree::Node;
+
+/// The default of `name`.
+pub const DEFAULT_NAME: &str = "serinus";
+
+/// A policy that makes sense.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The prefix of what is kept in shared data.
+    pub name: String,
+    /// Who gets which variant.
+    pub assigner: Assigner,
+    /// Who may ask for reasons: all must hold; nobody may without.
+    pub explain: Option<Vec<Condition>>,
+    /// Whether decisions are told to access logs.
+    pub access_log: bool,
+}
+
+/// Reads JSON text, as the filter is handed it.
+///
+/// # Errors
+/// Every problem of the policy.
+pub fn read(text: &[u8]) -> Result<Policy, Refusal> {
+    check(&json::read(text)?)
+}
+
+/// Checks a policy that was read into a tree; problems get the tree's lines.
+///
+/// # Errors
+/// Every problem of the policy.
+pub fn check(tree: &Node) -> Result<Policy, Refusal> {
+    let mut problems = Problems::default();
+    support::refuse(tree, &mut problems);
+    let raw = raw::Policy::decode(tree, &mut problems);
+    let policy = raw.and_then(|raw| check::policy(&raw, &mut problems));
+    match policy {
+        Some(policy) if problems.none() => Ok(policy),
+        _ => Err(problems.into_refusal(Some(tree))),
+    }
+}

@@ -1,0 +1,163 @@
+//! What is wrong with a policy: every problem, each with its place, what is wrong and what to write.
+//!
+//! A policy is refused whole, but its author should mend it in one go: reading and checking never
+//! stop at the first problem. At most [`MOST`] are kept; the rest are counted.
+
+use super::tree::Node;
+use std::fmt;
+
+/// Problems kept of one policy. A log line and a terminal page hold about this many; a policy with
+/// more is most often the wrong file.
+pub const MOST: usize = 100;
+
+/// One step of a path into a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A member of an object.
+    Key(String),
+    /// An element of a list, from 0.
+    Index(usize),
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, from the root of the policy.
+    pub path: Vec<Step>,
+    /// Line in the text, from 1; 0 where the text has no lines to speak of.
+    pub line: u32,
+    /// What is wrong.
+    pub what: String,
+    /// What to write instead.
+    pub write: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            f.write_str("policy")?;
+        }
+        for (n, step) in self.path.iter().enumerate() {
+            match step {
+                Step::Key(key) if n == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        write!(f, ": {}; {}", self.what, self.write)
+    }
+}
+
+/// Collects problems while a policy is read, and knows the place that is being read.
+#[derive(Debug, Default)]
+pub struct Problems {
+    here: Vec<Step>,
+    found: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    /// Runs `read` with `key` as the place.
+    pub fn at_key<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.at(Step::Key(key.to_owned()), read)
+    }
+
+    /// Runs `read` with element `index` as the place.
+    pub fn at_index<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.at(Step::Index(index), read)
+    }
+
+    fn at<T>(&mut self, step: Step, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.here.push(step);
+        let read = read(self);
+        self.here.pop();
+        read
+    }
+
+    /// Notes a problem at the present place.
+    pub fn say(&mut self, what: impl Into<String>, write: impl Into<String>) {
+        if self.found.len() >= MOST {
+            self.more = self.more.saturating_add(1);
+            return;
+        }
+        self.found.push(Problem {
+            path: self.here.clone(),
+            line: 0,
+            what: what.into(),
+            write: write.into(),
+        });
+    }
+
+    /// Whether a problem was said at or below `key` of the present place: its absence is then no
+    /// news.
+    pub fn said_below(&self, key: &str) -> bool {
+        let depth = self.here.len();
+        self.found.iter().any(|problem| {
+            problem.path.starts_with(&self.here)
+                && matches!(problem.path.get(depth), Some(Step::Key(step)) if step == key)
+        })
+    }
+
+    /// How many problems were said so far.
+    pub fn count(&self) -> usize {
+        self.found.len().saturating_add(self.more)
+    }
+
+    /// Whether nothing was said so far.
+    pub fn none(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Ends the collecting; lines are looked up in `tree`.
+    pub fn into_refusal(self, tree: Option<&Node>) -> Refusal {
+        let mut problems = self.found;
+        for problem in &mut problems {
+            problem.line = tree.map_or(0, |tree| tree.line_of(&problem.path));
+        }
+        problems.sort_by_key(|problem| problem.line);
+        Refusal {
+            problems,
+            more: self.more,
+        }
+    }
+}
+
+/// Why a policy was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The problems, in the order of the text.
+    pub problems: Vec<Problem>,
+    /// How many further ones were found and not kept.
+    pub more: usize,
+}
+
+impl Refusal {
+    /// A refusal for one problem of the whole text.
+    pub fn whole(line: u32, what: impl Into<String>, write: impl Into<String>) -> Self {
+        let problem = Problem {
+            path: Vec::new(),
+            line,
+            what: what.into(),
+            write: write.into(),
+        };
+        Self {
+            problems: vec![problem],
+            more: 0,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.problems.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", self.more)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! Health, rescue, maintenance and experiments.
+
+use super::Condition;
+use crate::policy::decode::{List, Pairs, Whole, record};
+use crate::policy::value::{Method, Name, Period, Statuses, Text, Word};
+
+record! {
+    /// What counts as an error.
+    pub struct Health {
+        /// Statuses. Default: `["5xx"]`.
+        "errors" => errors: Option<Vec<Statuses>>,
+        /// Statuses of gRPC. Default: `[2, 4, 8, 13, 14, 15]`.
+        "grpcErrors" => grpc_errors: Option<Vec<Whole<0, 16>>>,
+    }
+}
+
+record! {
+    /// Answers from stable for requests that failed on the canary.
+    pub struct Rescue {
+        /// The Envoy cluster of stable.
+        "cluster" => cluster: Word,
+        /// Which methods. Default: GET and HEAD.
+        "methods" => methods: Option<Vec<Method>>,
+        /// Which failures: a status or a class of them, `reset` or `timeout`.
+        "failures" => failures: Option<Vec<Text>>,
+        /// How long the canary has.
+        "deadline" => deadline: Option<Period>,
+        /// How long stable has.
+        "timeout" => timeout: Option<Period>,
+        /// How many a second, per worker.
+        "maxPerSecond" => max_per_second: Option<Whole<1, 100_000>>,
+    }
+}
+
+record! {
+    /// Planned unavailability.
+    pub struct Maintenance {
+        /// Whether it is on. Default: `false`.
+        "enabled" => enabled: Option<bool>,
+        /// Which methods are turned away. Default: POST, PUT, PATCH, DELETE.
+        "methods" => methods: Option<Vec<Method>>,
+        /// The status of the answer. Default: 503.
+        "status" => status: Option<Whole<200, 599>>,
+        /// When to try again: a length of time, or a moment.
+        "retryAfter" => retry_after: Option<Text>,
+        /// Bodies by content type.
+        "bodies" => bodies: Option<Pairs>,
+        /// The variant that reads go to meanwhile.
+        "readsTo" => reads_to: Option<Name>,
+        /// Requests that pass; any of them.
+        "unless" => unless: Option<List<Condition>>,
+    }
+}
+
+record! {
+    /// Goals of an experiment.
+    pub struct Experiment {
+        /// What counts as a conversion.
+        "goals" => goals: Option<List<Goal>>,
+        /// Whether each exposure is logged. Default: `false`.
+        "exposureLog" => exposure_log: Option<bool>,
+    }
+}
+
+record! {
+    /// A conversion: a request, and how it was answered.
+    pub struct Goal {
+        /// Unique within the route.
+        "name" => name: Name,
+        /// All must hold.
+        "when" => when: List<Condition>,
+        /// The statuses that count. Default: `["2xx"]`.
+        "statuses" => statuses: Option<Vec<Statuses>>,
+    }
+}

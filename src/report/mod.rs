@@ -1,0 +1,4 @@
+//! What people and machines read of the filter's decisions.
+
+pub mod explain;
+pub mod metric;

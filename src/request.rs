@@ -1,0 +1,204 @@
+//! A borrowed view of one request: method, path, headers, source address.
+//!
+//! Header names and values are bytes as the host gives them: a value need not be UTF-8, a name may
+//! be there on several lines. Nothing is decoded before it is asked for. The caller's address costs
+//! a host call, so it is fetched by the one who first needs it, and kept.
+
+use std::cell::OnceCell;
+use std::net::{IpAddr, SocketAddr};
+
+/// One header line: name and value.
+pub type Header<'r> = (&'r [u8], &'r [u8]);
+
+/// A request.
+pub struct Request<'r> {
+    headers: &'r [Header<'r>],
+    method: &'r [u8],
+    target: &'r [u8],
+    host: &'r [u8],
+    source: OnceCell<Option<IpAddr>>,
+    find_source: &'r dyn Fn() -> Option<IpAddr>,
+}
+
+impl<'r> Request<'r> {
+    /// A request of these header lines, pseudo-headers (`:method`, `:path`, `:authority`) among
+    /// them; `host` stands in for an absent `:authority`. `find_source` is called at most once.
+    pub fn new(headers: &'r [Header<'r>], find_source: &'r dyn Fn() -> Option<IpAddr>) -> Self {
+        let mut request = Self {
+            headers,
+            method: b"",
+            target: b"",
+            host: b"",
+            source: OnceCell::new(),
+            find_source,
+        };
+        let mut host = None;
+        for (name, value) in headers {
+            match *name {
+                b":method" => request.method = value,
+                b":path" => request.target = value,
+                b":authority" => request.host = value,
+                name if name.eq_ignore_ascii_case(b"host") => host = Some(*value),
+                _ => {}
+            }
+        }
+        if request.host.is_empty() {
+            request.host = host.unwrap_or_default();
+        }
+        request
+    }
+
+    /// With these in place of the pseudo-headers; what the command line gives apart.
+    #[must_use]
+    pub fn with_line(mut self, method: &'r [u8], target: &'r [u8]) -> Self {
+        self.method = method;
+        self.target = target;
+        self
+    }
+
+    /// All header lines, pseudo-headers among them, as the host gave them.
+    pub fn headers(&self) -> &'r [Header<'r>] {
+        self.headers
+    }
+
+    /// The values of the lines named `name` (in lower case), in order.
+    pub fn header<'n>(&self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n> {
+        self.headers
+            .iter()
+            .filter(move |(line, _)| line.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| *value)
+    }
+
+    /// The method, as sent.
+    pub fn method(&self) -> &'r [u8] {
+        self.method
+    }
+
+    /// Path and query, as sent; `*` or an authority for OPTIONS and CONNECT.
+    pub fn target(&self) -> &'r [u8] {
+        self.target
+    }
+
+    /// The path without query and fragment, not decoded.
+    pub fn path(&self) -> &'r [u8] {
+        let end = self
+            .target
+            .iter()
+            .position(|byte| matches!(byte, b'?' | b'#'));
+        end.and_then(|end| self.target.get(..end))
+            .unwrap_or(self.target)
+    }
+
+    /// The query without `?` and fragment, not decoded; empty if there is none.
+    pub fn query(&self) -> &'r [u8] {
+        let whole = self
+            .target
+            .split(|byte| *byte == b'#')
+            .next()
+            .unwrap_or_default();
+        let start = whole.iter().position(|byte| *byte == b'?');
+        start
+            .and_then(|start| whole.get(start.saturating_add(1)..))
+            .unwrap_or_default()
+    }
+
+    /// The host without its port, in the case it was sent in.
+    pub fn host(&self) -> &'r [u8] {
+        let host = self.host;
+        if host.first() == Some(&b'[') {
+            let end = host.iter().position(|byte| *byte == b']');
+            return end.and_then(|end| host.get(..=end)).unwrap_or(host);
+        }
+        let end = host.iter().position(|byte| *byte == b':');
+        end.and_then(|end| host.get(..end)).unwrap_or(host)
+    }
+
+    /// The caller's address as the proxy sees it.
+    pub fn source(&self) -> Option<IpAddr> {
+        *self.source.get_or_init(|| (self.find_source)())
+    }
+}
+
+/// Reads an address with or without a port (`192.0.2.7:80`, `[::1]:80`, `::1`); a version 4
+/// address in version 6 form becomes version 4, so that one caller has one key on both sockets.
+pub fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let address = text
+        .parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()))
+        .ok()?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nobody() -> Option<IpAddr> {
+        None
+    }
+
+    #[test]
+    fn a_target_is_split_at_query_and_fragment() {
+        for (target, path, query) in [
+            ("/a", "/a", ""),
+            ("/a?b=c", "/a", "b=c"),
+            ("/a?b?c#d", "/a", "b?c"),
+            ("/a#b?c", "/a", ""),
+            ("", "", ""),
+            ("*", "*", ""),
+            ("no-slash?x", "no-slash", "x"),
+            ("/%00", "/%00", ""),
+        ] {
+            let headers = [(&b":path"[..], target.as_bytes())];
+            let request = Request::new(&headers, &nobody);
+            assert_eq!(request.path(), path.as_bytes(), "{target}");
+            assert_eq!(request.query(), query.as_bytes(), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_host_loses_its_port_and_host_stands_in_for_authority() {
+        for (host, bare) in [
+            ("shop:80", "shop"),
+            ("shop", "shop"),
+            ("[::1]:80", "[::1]"),
+            ("[::1", "[::1"),
+            (":", ""),
+            ("", ""),
+        ] {
+            let headers = [(&b"Host"[..], host.as_bytes())];
+            assert_eq!(Request::new(&headers, &nobody).host(), bare.as_bytes());
+        }
+    }
+
+    #[test]
+    fn addresses_come_with_and_without_ports() {
+        for (text, address_text) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7:80", "192.0.2.7"),
+            ("[2001:db8::1]:80", "2001:db8::1"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("[::ffff:192.0.2.7]:1", "192.0.2.7"),
+        ] {
+            assert_eq!(address(text.as_bytes()).unwrap().to_string(), address_text);
+        }
+        for text in ["", "/run/envoy.sock", "192.0.2", "\u{e9}"] {
+            assert_eq!(address(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(address(b"\xff"), None);
+    }
+
+    #[test]
+    fn the_source_is_asked_for_once_and_only_on_demand() {
+        let calls = std::cell::Cell::new(0);
+        let find = || {
+            calls.set(calls.get() + 1);
+            address(b"192.0.2.7:1")
+        };
+        let request = Request::new(&[], &find);
+        assert_eq!(calls.get(), 0);
+        assert_eq!(request.source(), request.source());
+        assert_eq!(calls.get(), 1);
+    }
+}
