@@ -66,20 +66,11 @@ def test_the_access_log_says_variant_and_reason(client: Client, proxy: EcdsEnvoy
         assert f'serinus="{expected}' in eventually(line, "the access log has the request")
 
 
-def requests(proxy: EcdsEnvoy, **labels: str) -> float:
-    wanted = [f'{name}="{value}"' for name, value in labels.items()]
-    return sum(
-        value
-        for name, value in proxy.metrics().items()
-        if name.startswith("serinus_requests_total{") and all(part in name for part in wanted)
-    )
-
-
 def test_every_decision_is_counted_once(client: Client, proxy: EcdsEnvoy) -> None:
     def counts() -> tuple[float, float]:
         return (
-            requests(proxy, route="half", variant="canary"),
-            requests(proxy, route="half", variant="stable"),
+            proxy.decisions(route="half", variant="canary", reason="share"),
+            proxy.decisions(route="half", variant="stable", reason="no-key"),
         )
 
     before = counts()
@@ -97,5 +88,5 @@ def test_series_are_there_before_the_first_request(start, upstreams) -> None:
     for name in ["half", "log"]:
         for variant in ["stable", "canary"]:
             wanted = f'{{route="{name}",variant="{variant}"'
-            assert [one for one in series if one.startswith(f"serinus_requests_total{wanted}")]
+            assert [one for one in series if one.startswith(f"serinus_decisions_total{wanted}")]
     assert set(series.values()) == {0.0}

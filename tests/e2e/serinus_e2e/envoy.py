@@ -148,6 +148,15 @@ class Envoy:
         series = (line.rpartition(" ") for line in lines if line.startswith("serinus_"))
         return {name: float(value) for name, _, value in series}
 
+    def decisions(self, **labels: str) -> float:
+        """How many decisions with these labels were counted; a worker adds its own each second."""
+        wanted = [f'{name}="{value}"' for name, value in labels.items()]
+        return sum(
+            value
+            for name, value in self.metrics().items()
+            if name.startswith("serinus_decisions_total{") and all(part in name for part in wanted)
+        )
+
 
 class EcdsEnvoy(Envoy):
     """An Envoy of ecds.yaml, whose policy can be changed while it runs."""

@@ -21,7 +21,9 @@ MAX_HEADER_BYTES = 1 << 20
 
 async def serve(version: str) -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.read()
+        body_bytes = 0
+        async for chunk in request.content.iter_any():
+            body_bytes += len(chunk)
         return web.json_response(
             {
                 "version": version,
@@ -32,7 +34,7 @@ async def serve(version: str) -> None:
                     [name.decode("latin-1").lower(), value.decode("latin-1")]
                     for name, value in request.raw_headers
                 ],
-                "body_bytes": len(body),
+                "body_bytes": body_bytes,
             },
             headers={"x-shop-version": version},
         )
