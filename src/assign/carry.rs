@@ -106,7 +106,10 @@ mod tests {
             ("x-request-id", "e"),
         ];
         let own = with_request("GET", "/", &headers, |request| {
-            own_headers(request).into_iter().map(text).collect::<Vec<_>>()
+            own_headers(request)
+                .into_iter()
+                .map(text)
+                .collect::<Vec<_>>()
         });
         assert_eq!(own, ["x-serinus-variant", "X-Serinus-Anything"]);
     }
@@ -154,8 +157,14 @@ mod tests {
     #[test]
     fn a_hop_before_is_heard_by_its_headers_and_by_baggage() {
         let table: [(&[(&str, &str)], Option<&str>); 6] = [
-            (&[("x-serinus-route", "r"), ("x-serinus-variant", "v")], Some("v")),
-            (&[("x-serinus-route", "q"), ("x-serinus-variant", "v")], None),
+            (
+                &[("x-serinus-route", "r"), ("x-serinus-variant", "v")],
+                Some("v"),
+            ),
+            (
+                &[("x-serinus-route", "q"), ("x-serinus-variant", "v")],
+                None,
+            ),
             (&[("x-serinus-variant", "v")], None),
             (&[("baggage", "a=b,serinus=q:x.r:v")], Some("v")),
             (&[("baggage", "serinus=r")], None),

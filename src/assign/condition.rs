@@ -260,17 +260,26 @@ mod tests {
             (r#"{"header":"x","semver":">=1.2, <2"}"#, "v1.2", "2.0.0"),
             (r#"{"header":"x","semver":">=1.2, <2"}"#, "1.10.3", "1.1.9"),
             (r#"{"header":"x","semver":">=1"}"#, "1", "one"),
-            (r#"{"header":"x","semver":">=1"}"#, "1.0.0+build", "1.0.0-rc.1"),
+            (
+                r#"{"header":"x","semver":">=1"}"#,
+                "1.0.0+build",
+                "1.0.0-rc.1",
+            ),
             (r#"{"header":"x","number":">=10, <20"}"#, "10", "20"),
             (r#"{"header":"x","number":"7"}"#, "7.0", "nan"),
             (r#"{"header":"x","number":"!=7"}"#, "8", "inf"),
-            (r#"{"header":"x","cidr":["10.0.0.0/8"]}"#, "10.1.2.3", "11.0.0.1"),
+            (
+                r#"{"header":"x","cidr":["10.0.0.0/8"]}"#,
+                "10.1.2.3",
+                "11.0.0.1",
+            ),
             (r#"{"header":"x","cidr":["::1"]}"#, "[::1]:80", "::2"),
             (r#"{"header":"x","exact":"a","not":true}"#, "b", "a"),
         ];
         for (json, passing, failing) in table {
             let condition = condition(json);
-            let holds = |value: &str| with_request("GET", "/", &[("x", value)], |r| condition.holds(r));
+            let holds =
+                |value: &str| with_request("GET", "/", &[("x", value)], |r| condition.holds(r));
             assert!(holds(passing), "{json} of {passing}");
             assert!(!holds(failing), "{json} of {failing}");
         }
@@ -314,7 +323,11 @@ mod tests {
             (r#"{"jwtClaim":"x","present":true}"#, false),
         ] {
             let condition = condition(json);
-            assert_eq!(with_request("GET", "/", &[], |r| condition.holds(r)), holds, "{json}");
+            assert_eq!(
+                with_request("GET", "/", &[], |r| condition.holds(r)),
+                holds,
+                "{json}"
+            );
         }
     }
 

@@ -162,7 +162,9 @@ mod tests {
             (&good.replace('0', "g"), false),
         ] {
             let line = format!("a=b; serinus={value}");
-            let found = with_request("GET", "/", &[("cookie", &line)], |r| cookie.held(r).is_some());
+            let found = with_request("GET", "/", &[("cookie", &line)], |r| {
+                cookie.held(r).is_some()
+            });
             assert_eq!(found, held, "{value}");
         }
     }

@@ -43,7 +43,12 @@ impl<'a> Edits<'a> {
         let Some(route) = decision.route.filter(|_| assigner.mode == Mode::Enforce) else {
             return;
         };
-        self.tell(request, decision.side, route.side_name(decision.side), &route.name);
+        self.tell(
+            request,
+            decision.side,
+            route.side_name(decision.side),
+            &route.name,
+        );
         for rule in decision.passed.iter().chain(&decision.rule) {
             self.set_all(request, &rule.set_headers);
         }

@@ -38,7 +38,9 @@ impl KeySource {
     /// that the caller holds, if it is well-formed.
     pub fn value<'r>(&self, request: &Request<'r>) -> Option<Cow<'r, [u8]>> {
         let value = match self {
-            Self::Header(name) => Cow::Borrowed(request.header(name).find(|line| !line.is_empty())?),
+            Self::Header(name) => {
+                Cow::Borrowed(request.header(name).find(|line| !line.is_empty())?)
+            }
             Self::Cookie(name) => Cow::Borrowed(read::cookie::cookie(request, name)?),
             Self::JwtClaim { claim, header } => Cow::Owned(
                 request

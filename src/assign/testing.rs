@@ -15,7 +15,11 @@ pub fn with_request<T>(
         (b":method", method.as_bytes()),
         (b":path", target.as_bytes()),
     ];
-    lines.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    lines.extend(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+    );
     let source = || address(b"192.0.2.7:4711");
     test(&Request::new(&lines, &source))
 }

@@ -125,7 +125,11 @@ unsafe extern "C" {
 }
 
 fn done(status: u32) -> Result<()> {
-    if status == OK { Ok(()) } else { Err(Failure(status)) }
+    if status == OK {
+        Ok(())
+    } else {
+        Err(Failure(status))
+    }
 }
 
 /// Takes over `size` bytes at `data`, which the host got from `malloc`. Nothing, or a range that is
@@ -270,9 +274,7 @@ pub fn shared(key: &str) -> Result<Option<Vec<u8>>> {
 /// Sets the shared data at `key`, whatever stands there.
 pub fn set_shared(key: &str, value: &[u8]) -> Result<()> {
     // SAFETY: pointers and sizes are those of the slices.
-    done(unsafe {
-        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), 0)
-    })
+    done(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), 0) })
 }
 
 /// Makes a metric and gives its id; it reads 0 from then on.

@@ -63,7 +63,10 @@ impl RootContext for Root {
         let policy = match read {
             Ok(policy) => {
                 if last_good.write(&text).is_err() {
-                    host::log(Level::Warn, "serinus: the policy could not be kept in shared data");
+                    host::log(
+                        Level::Warn,
+                        "serinus: the policy could not be kept in shared data",
+                    );
                 }
                 Some(policy)
             }
@@ -75,7 +78,10 @@ impl RootContext for Root {
         self.flush();
         self.in_force = Some(Rc::new(InForce::new(policy)));
         if host::tick_every(TICK).is_err() {
-            host::log(Level::Warn, "serinus: the host gives no tick; metrics will stay at 0");
+            host::log(
+                Level::Warn,
+                "serinus: the host gives no tick; metrics will stay at 0",
+            );
         }
         true
     }

@@ -52,8 +52,12 @@ impl Stats {
         let routes = assigner.map_or(&[][..], |assigner| &assigner.routes);
         let counters = |route| {
             let series = metric::decisions_of(route, trust).into_iter();
-            let counter =
-                |series| (series, Counter::define(&metric::decisions_name(route, series)));
+            let counter = |series| {
+                (
+                    series,
+                    Counter::define(&metric::decisions_name(route, series)),
+                )
+            };
             series.map(counter).collect()
         };
         Self {

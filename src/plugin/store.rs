@@ -28,7 +28,11 @@ impl LastGood {
             String::from_utf8_lossy(name).into_owned()
         };
         Self {
-            key: format!("serinus.policy.{}.{}", name("plugin_name"), name("plugin_root_id")),
+            key: format!(
+                "serinus.policy.{}.{}",
+                name("plugin_name"),
+                name("plugin_root_id")
+            ),
         }
     }
 

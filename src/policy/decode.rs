@@ -113,7 +113,10 @@ impl Decode for String {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(transparent))]
 pub struct Pairs(
     /// The members in the order of the text.
-    #[cfg_attr(feature = "cli", schemars(with = "std::collections::BTreeMap<String, String>"))]
+    #[cfg_attr(
+        feature = "cli",
+        schemars(with = "std::collections::BTreeMap<String, String>")
+    )]
     pub Vec<(String, String)>,
 );
 
@@ -371,7 +374,12 @@ pub fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<
     }
     let most = given.chars().count().div_ceil(3);
     known
-        .map(|name| (strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase()),
+                name,
+            )
+        })
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

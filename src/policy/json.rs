@@ -29,7 +29,10 @@ pub fn read(text: &[u8]) -> Result<Node, Refusal> {
             "give the filter a `configuration`: a StringValue that holds the policy as JSON",
         ));
     }
-    if text.iter().any(|byte| *byte < b' ' && !byte.is_ascii_whitespace()) {
+    if text
+        .iter()
+        .any(|byte| *byte < b' ' && !byte.is_ascii_whitespace())
+    {
         return Err(Refusal::whole(
             0,
             "it is binary: Envoy hands a google.protobuf.Struct over in protobuf's own form",

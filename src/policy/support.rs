@@ -64,6 +64,15 @@ fn is_default(node: &Node) -> bool {
     }
 }
 
+/// The parts as the reference page lists them.
+#[cfg(feature = "cli")]
+pub fn listed() -> String {
+    let paths = NOT_YET
+        .iter()
+        .map(|path| format!("`{}`", path.join(".").replace(".*", "[]")));
+    paths.collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use crate::policy;

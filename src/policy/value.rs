@@ -236,14 +236,22 @@ fn header_name(text: &str) -> Read<String> {
     if !text.is_empty() && text.len() <= 256 && text.bytes().all(is_token) {
         return Ok(text.to_ascii_lowercase());
     }
-    wrong(text, "is not the name of a header", "a name such as x-user-id")
+    wrong(
+        text,
+        "is not the name of a header",
+        "a name such as x-user-id",
+    )
 }
 
 fn cookie_name(text: &str) -> Read<String> {
     if !text.is_empty() && text.len() <= 256 && text.bytes().all(is_token) {
         return Ok(text.to_owned());
     }
-    wrong(text, "is not the name of a cookie", "a name such as session_id")
+    wrong(
+        text,
+        "is not the name of a cookie",
+        "a name such as session_id",
+    )
 }
 
 fn word(text: &str) -> Read<String> {
@@ -283,7 +291,8 @@ fn host_pattern(text: &str) -> Read<String> {
 }
 
 fn method(text: &str) -> Read<String> {
-    let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    let fits =
+        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     if text.starts_with(|first: char| first.is_ascii_uppercase())
         && text.len() <= 32
         && text.bytes().all(fits)
@@ -317,7 +326,11 @@ fn statuses(text: &str) -> Read<(u16, u16)> {
     }
     match text.parse::<u16>() {
         Ok(status) if (100..=599).contains(&status) => Ok((status, status)),
-        _ => wrong(text, "is not a status", "a status such as 429, or a class such as 5xx"),
+        _ => wrong(
+            text,
+            "is not a status",
+            "a status such as 429, or a class such as 5xx",
+        ),
     }
 }
 
@@ -368,8 +381,20 @@ mod tests {
             assert_eq!(percent(text), Ok(parts), "{text}");
         }
         for text in [
-            "", "%", "1", "1.%", ".5%", "-1%", "+1%", "1e1%", "100.0001%", "0.00001%", "99999999999%",
-            "1 %", "1%%", "١%",
+            "",
+            "%",
+            "1",
+            "1.%",
+            ".5%",
+            "-1%",
+            "+1%",
+            "1e1%",
+            "100.0001%",
+            "0.00001%",
+            "99999999999%",
+            "1 %",
+            "1%%",
+            "١%",
         ] {
             assert!(percent(text).is_err(), "{text}");
         }
@@ -385,7 +410,18 @@ mod tests {
         ] {
             assert_eq!(period(text), Ok(millis), "{text}");
         }
-        for text in ["", "5", "s", "5 s", "-5s", "1.5h", "5w", "5M", "99999999999999999999s", "40000d"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            "-5s",
+            "1.5h",
+            "5w",
+            "5M",
+            "99999999999999999999s",
+            "40000d",
+        ] {
             assert!(period(text).is_err(), "{text}");
         }
     }
@@ -419,7 +455,13 @@ mod tests {
 
     #[test]
     fn hosts_have_no_port() {
-        for text in ["shop.example.com", "*.Shop.example.com", "*", "localhost", "[::1]"] {
+        for text in [
+            "shop.example.com",
+            "*.Shop.example.com",
+            "*",
+            "localhost",
+            "[::1]",
+        ] {
             assert!(host_pattern(text).is_ok(), "{text}");
         }
         for text in ["", "shop:80", "a*b", "*.", "[::1", "http://x"] {

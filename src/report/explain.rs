@@ -53,7 +53,9 @@ fn members(decision: &Decision<'_>, separator: &str) -> String {
     let mut text = String::with_capacity(128);
     let route = decision.route.map_or(NO_ROUTE, |route| route.name.as_str());
     let _ = write!(text, "route={route}{separator}");
-    let side = decision.route.map_or("stable", |route| route.side_name(decision.side));
+    let side = decision
+        .route
+        .map_or("stable", |route| route.side_name(decision.side));
     let _ = write!(text, "variant={side}{separator}reason={}", decision.reason);
     text
 }

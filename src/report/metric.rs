@@ -62,5 +62,7 @@ fn labelled(name: &str, route: &str, variant: &str, reason: Reason) -> String {
 /// Series of all routes of `assigner`: how many metrics a policy makes.
 pub fn count(assigner: &Assigner) -> usize {
     let routes = assigner.routes.iter();
-    routes.map(|route| decisions_of(route, assigner.trust).len()).sum()
+    routes
+        .map(|route| decisions_of(route, assigner.trust).len())
+        .sum()
 }

@@ -76,7 +76,9 @@ mod tests {
     #[test]
     fn what_is_no_token_has_no_claim() {
         let long = format!("e30.{}.x", "A".repeat(LONGEST + 1));
-        for header in ["", "Bearer ", "a.b", "a.b.c.d", "..", "a.===.c", "a.!!!.c", &long] {
+        for header in [
+            "", "Bearer ", "a.b", "a.b.c.d", "..", "a.===.c", "a.!!!.c", &long,
+        ] {
             assert_eq!(claim(header.as_bytes(), "sub"), None, "{header:.20}");
         }
         assert_eq!(claim(b"\xff\xfe.\xff.\xff", "sub"), None);

@@ -1,6 +1,9 @@
 //! The command-line tool: the filter's core, natively.
+mod assign;
+mod check;
 mod hash;
 mod lines;
+mod policy_file;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -15,18 +18,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Args),
+    Assign(assign::Args),
     Hash(hash::Args),
 }
 
 fn main() -> ExitCode {
+    let answered = |()| ExitCode::SUCCESS;
     let done = match Cli::parse().command {
-        Command::Hash(args) => hash::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Assign(args) => assign::run(&args).map(answered),
+        Command::Hash(args) => hash::run(&args).map(answered),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(lines::Failure(message)) => {
-            eprintln!("serinus: {message}");
-            ExitCode::from(2)
-        }
-    }
+    done.unwrap_or_else(|lines::Failure(message)| {
+        eprintln!("serinus: {message}");
+        ExitCode::from(2)
+    })
 }

@@ -32,7 +32,10 @@ pub fn some_conditions(
 ) -> Vec<Condition> {
     if list.0.is_empty() && !problems.said_below(key) {
         problems.at_key(key, |problems| {
-            problems.say("it has no conditions, so it would hold for everybody", "a condition");
+            problems.say(
+                "it has no conditions, so it would hold for everybody",
+                "a condition",
+            );
         });
     }
     conditions(key, list, problems)
@@ -104,8 +107,16 @@ fn subject(raw: &raw::Condition, problems: &mut Problems) -> Option<Subject> {
     } else {
         subjects.extend(header.map(Subject::Header));
     }
-    subjects.extend(raw.cookie.as_ref().map(|name| Subject::Cookie(name.0.clone())));
-    subjects.extend(raw.query.as_ref().map(|name| Subject::Query(name.0.clone())));
+    subjects.extend(
+        raw.cookie
+            .as_ref()
+            .map(|name| Subject::Cookie(name.0.clone())),
+    );
+    subjects.extend(
+        raw.query
+            .as_ref()
+            .map(|name| Subject::Query(name.0.clone())),
+    );
     subjects.extend(raw.path.map(|_| Subject::Path));
     subjects.extend(raw.host.map(|_| Subject::Host));
     subjects.extend(raw.method.map(|_| Subject::Method));
@@ -123,13 +134,19 @@ fn only<T>(what: &str, found: Vec<T>, known: &[&str], problems: &mut Problems) -
     match (found.next(), count) {
         (Some(one), 1) => Some(one),
         (None, _) => {
-            problems.say(format!("it has no {what}"), format!("one of {}", listed(known)));
+            problems.say(
+                format!("it has no {what}"),
+                format!("one of {}", listed(known)),
+            );
             None
         }
         _ => {
             problems.say(
                 format!("it has {count} {what}s"),
-                format!("only one of {}; several conditions for several", listed(known)),
+                format!(
+                    "only one of {}; several conditions for several",
+                    listed(known)
+                ),
             );
             None
         }
@@ -176,8 +193,14 @@ impl Tests<'_> {
                 .map(Test::Regex)
         }));
         tests.extend(self.present.map(Test::Present));
-        tests.extend(self.semver.and_then(|text| range_of_versions(text, problems)));
-        tests.extend(self.number.and_then(|text| range_of_numbers(text, problems)));
+        tests.extend(
+            self.semver
+                .and_then(|text| range_of_versions(text, problems)),
+        );
+        tests.extend(
+            self.number
+                .and_then(|text| range_of_numbers(text, problems)),
+        );
         if let Some(texts) = self.one_of {
             some_values("in", texts.len(), problems);
             tests.push(Test::In(texts.iter().map(|text| text.0.clone()).collect()));

@@ -48,7 +48,10 @@ fn header(name: &str, value: &str, problems: &mut Problems) -> Option<(String, S
     };
     let value = HeaderValue::decode(&read(value), problems);
     if name.starts_with(':') {
-        problems.say("a pseudo-header can't be set here", "`rewritePath` sets the path");
+        problems.say(
+            "a pseudo-header can't be set here",
+            "`rewritePath` sets the path",
+        );
         return None;
     }
     let name = HeaderName::decode(&read(name), problems)?.0;

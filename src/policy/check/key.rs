@@ -58,9 +58,21 @@ fn key(raw: &raw::Key, problems: &mut Problems) -> Option<KeySource> {
     } else {
         sources.extend(header.map(KeySource::Header));
     }
-    sources.extend(raw.cookie.as_ref().map(|name| KeySource::Cookie(name.0.clone())));
-    sources.extend(raw.query.as_ref().map(|name| KeySource::Query(name.0.clone())));
-    sources.extend(raw.baggage.as_ref().map(|name| KeySource::Baggage(name.0.clone())));
+    sources.extend(
+        raw.cookie
+            .as_ref()
+            .map(|name| KeySource::Cookie(name.0.clone())),
+    );
+    sources.extend(
+        raw.query
+            .as_ref()
+            .map(|name| KeySource::Query(name.0.clone())),
+    );
+    sources.extend(
+        raw.baggage
+            .as_ref()
+            .map(|name| KeySource::Baggage(name.0.clone())),
+    );
     sources.extend(raw.client_ip.map(|_| KeySource::ClientIp));
     sources.extend(
         raw.issue_cookie
@@ -95,7 +107,10 @@ fn options_belong(raw: &raw::Key, problems: &mut Problems) {
     ] {
         if there {
             problems.at_key(option, |problems| {
-                problems.say("only an issued cookie has this", "leave it out, or `issueCookie`");
+                problems.say(
+                    "only an issued cookie has this",
+                    "leave it out, or `issueCookie`",
+                );
             });
         }
     }
@@ -129,7 +144,10 @@ fn issue_cookie(name: &str, raw: &raw::Key, problems: &mut Problems) -> IssueCoo
     };
     if same_site == "None" && !secure {
         problems.at_key("sameSite", |problems| {
-            problems.say("browsers drop such a cookie without `secure`", "`secure: true`");
+            problems.say(
+                "browsers drop such a cookie without `secure`",
+                "`secure: true`",
+            );
         });
     }
     let attributes = Attributes {

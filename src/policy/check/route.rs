@@ -21,7 +21,9 @@ const TESTS: [&str; 7] = [
 /// The routes of a policy.
 pub fn routes(list: &List<raw::Route>, trust: Trust, problems: &mut Problems) -> Vec<Route> {
     let route = |(index, raw): &(usize, raw::Route)| {
-        problems.at_index(*index, |problems| route(RouteId(*index), raw, trust, problems))
+        problems.at_index(*index, |problems| {
+            route(RouteId(*index), raw, trust, problems)
+        })
     };
     list.0.iter().map(route).collect()
 }
@@ -59,7 +61,10 @@ fn follow(raw: &raw::Route, trust: Trust, problems: &mut Problems) -> Option<Str
     let follow = &raw.follow.as_ref()?.0;
     problems.at_key("follow", |problems| {
         if trust == Trust::Edge {
-            problems.say("at an edge nothing is carried that could be followed", "`trust: mesh`");
+            problems.say(
+                "at an edge nothing is carried that could be followed",
+                "`trust: mesh`",
+            );
         }
         if *follow == raw.name.0 {
             problems.say("a route follows itself anyway", "the name of another route");
@@ -112,9 +117,15 @@ fn matcher(raw: &raw::RouteMatch, problems: &mut Problems) -> Matcher {
     }
     Matcher {
         hosts: hosts.collect(),
-        path: raw.path.as_ref().and_then(|path| path_match(path, problems)),
+        path: raw
+            .path
+            .as_ref()
+            .and_then(|path| path_match(path, problems)),
         methods: methods.collect(),
-        headers: raw.headers.as_ref().map_or_else(Vec::new, |list| headers(list, problems)),
+        headers: raw
+            .headers
+            .as_ref()
+            .map_or_else(Vec::new, |list| headers(list, problems)),
     }
 }
 
@@ -129,8 +140,16 @@ fn host_match(host: &str) -> HostMatch {
 fn path_match(raw: &raw::PathMatch, problems: &mut Problems) -> Option<PathMatch> {
     problems.at_key("path", |problems| {
         let mut tests = Vec::new();
-        tests.extend(raw.prefix.as_ref().map(|path| PathMatch::Prefix(path.0.clone())));
-        tests.extend(raw.exact.as_ref().map(|path| PathMatch::Exact(path.0.clone())));
+        tests.extend(
+            raw.prefix
+                .as_ref()
+                .map(|path| PathMatch::Prefix(path.0.clone())),
+        );
+        tests.extend(
+            raw.exact
+                .as_ref()
+                .map(|path| PathMatch::Exact(path.0.clone())),
+        );
         tests.extend(raw.regex.as_ref().and_then(|text| {
             problems
                 .at_key("regex", |problems| pattern(&text.0, problems))

@@ -55,11 +55,17 @@ fn decides(
     problems: &mut Problems,
 ) -> Option<Forced> {
     if then.variant.is_some() && then.respond.is_some() {
-        problems.say("it both chooses a variant and answers", "only one of the two");
+        problems.say(
+            "it both chooses a variant and answers",
+            "only one of the two",
+        );
     }
     if let Some(raw) = &then.respond {
         if then.set_headers.is_some() {
-            problems.say("the request goes nowhere, so its headers can't matter", "`respond.headers`");
+            problems.say(
+                "the request goes nowhere, so its headers can't matter",
+                "`respond.headers`",
+            );
         }
         return Some(Forced::Respond(respond(raw, problems)));
     }
@@ -85,6 +91,9 @@ fn respond(raw: &raw::Respond, problems: &mut Problems) -> Respond {
     problems.at_key("respond", |problems| Respond {
         status: u16::try_from(raw.status.0).unwrap_or(503),
         headers: header::headers("headers", raw.headers.as_ref(), problems),
-        body: raw.body.as_ref().map_or_else(String::new, |body| body.0.clone()),
+        body: raw
+            .body
+            .as_ref()
+            .map_or_else(String::new, |body| body.0.clone()),
     })
 }

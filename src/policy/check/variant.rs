@@ -87,7 +87,10 @@ fn ramp(raw: &raw::Ramp, problems: &mut Problems) -> Schedule {
             problems.say("there is none", "at least one share");
         }
         if !steps.is_sorted() {
-            problems.say("a step is less than the one before it", "shares that only grow");
+            problems.say(
+                "a step is less than the one before it",
+                "shares that only grow",
+            );
         }
     });
     if raw.every.0 == 0 {
@@ -117,17 +120,16 @@ fn whole_steps(schedule: &Schedule, scheme: &Scheme, problems: &mut Problems) {
     }
 }
 
-fn places(
-    list: &List<raw::Variant>,
-    variants: &[Variant],
-    problems: &mut Problems,
-) -> Shares {
+fn places(list: &List<raw::Variant>, variants: &[Variant], problems: &mut Problems) -> Shares {
     let most = |variant: &Variant| u64::from(variant.schedule.most().ppm());
     let sum: u64 = variants.iter().map(most).sum();
     if sum > u64::from(Share::ALL.ppm()) {
         let over = u32::try_from(sum).ok().and_then(Percentage::of);
         problems.say(
-            format!("all shares together are {}", over.unwrap_or(Percentage(u32::MAX))),
+            format!(
+                "all shares together are {}",
+                over.unwrap_or(Percentage(u32::MAX))
+            ),
             "shares of at most 100% together; stable has the rest",
         );
         return Shares::default();
@@ -169,10 +171,17 @@ fn misplaced(error: &LayoutError, variants: &[Variant], problems: &mut Problems)
             "only the first two variants have a place of their own".to_owned(),
             "where its slots begin, as in `from: \"40%\"`".to_owned(),
         ),
-        LayoutError::PastEnd { variant, from, share } => (
+        LayoutError::PastEnd {
+            variant,
+            from,
+            share,
+        } => (
             *variant,
             "from",
-            format!("a share of {share} from {} passes 100%", Percentage(from.get())),
+            format!(
+                "a share of {share} from {} passes 100%",
+                Percentage(from.get())
+            ),
             "a lower `from` or a smaller share".to_owned(),
         ),
         LayoutError::Overlap { earlier, later } => (

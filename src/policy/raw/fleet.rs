@@ -3,7 +3,9 @@
 use crate::policy::decode::{Decode, List, choice, record, wrong_kind};
 use crate::policy::problem::Problems;
 use crate::policy::tree::{Node, Value};
-use crate::policy::value::{HeaderName, HeaderValue, Name, Percent, Period, PathText, SomeText, Word};
+use crate::policy::value::{
+    HeaderName, HeaderValue, Name, PathText, Percent, Period, SomeText, Word,
+};
 
 record! {
     /// What all proxies together say of the canary, by way of Prometheus.

@@ -247,4 +247,3 @@ record! {
         "with" => with: PathText,
     }
 }
-

@@ -1,0 +1,114 @@
+//! `serinus check`: every problem of a policy, before a proxy meets it.
+
+use crate::lines::{self, Failure};
+use crate::policy_file;
+use serinus::policy::tree::{Node, Value};
+use serinus::policy::{self, find};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const ABOUT: &str = "\
+Check policies as the filter does, and say everything that is wrong with them
+
+Reads YAML or JSON with one or many documents: policies alone, or inside a WasmPlugin, \
+TrafficExtension, EnvoyFilter or EnvoyExtensionPolicy, an Envoy bootstrap, a listener or an ECDS \
+resource. Other Kubernetes resources are passed over.";
+
+const HELP: &str = "\
+Each problem is a line of its own, with what is wrong and what to write instead:
+  shop.yaml:12: routes[0].variants[0].share: `1` has no % at its end; a percentage from 0% to 100%
+  with at most four decimals, as in \"0.25%\"
+
+Example:
+  $ serinus check shop.yaml && serinus check --json shop.yaml > shop.json
+
+Exit status: 0 when every policy is good; 1 when one is bad; 2 when a file cannot be read or holds
+no policy.";
+
+/// Arguments of `serinus check`.
+#[derive(clap::Args)]
+#[command(about = ABOUT, after_help = HELP)]
+pub struct Args {
+    /// Files with policies; `-` for standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Print each good policy as one line of JSON, the form in which raw Envoy hands it over
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks every file of `args`.
+///
+/// # Errors
+/// A file that cannot be read or holds no policy.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut all_good = true;
+    for file in &args.files {
+        all_good &= check(file, args.json)?;
+    }
+    Ok(if all_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn check(file: &Path, json: bool) -> Result<bool, Failure> {
+    let path = Some(file);
+    let found = match find::policies(&policy_file::text(path)?) {
+        Ok(found) => found,
+        Err(refusal) => {
+            tell(&policy_file::problems(path, &refusal))?;
+            return Ok(false);
+        }
+    };
+    if found.is_empty() {
+        return Err(Failure(format!(
+            "{}: it holds no policy",
+            lines::label(path)
+        )));
+    }
+    let mut good = true;
+    for tree in found {
+        match tree.and_then(|tree| policy::check(&tree).map(|policy| (tree, policy))) {
+            Ok((tree, _)) if json => tell(&[to_json(&tree).to_string()])?,
+            Ok((_, policy)) => eprintln!(
+                "{}: policy `{}` is good ({} routes)",
+                lines::label(path),
+                policy.name,
+                policy.assigner.routes.len()
+            ),
+            Err(refusal) => {
+                good = false;
+                tell(&policy_file::problems(path, &refusal))?;
+            }
+        }
+    }
+    Ok(good)
+}
+
+fn tell(lines: &[String]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}").map_err(|error| Failure(format!("standard output: {error}")))?;
+    }
+    Ok(())
+}
+
+fn to_json(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Integer(value) => (*value).into(),
+        Value::Fraction(value) => (*value).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(elements) => elements.iter().map(to_json).collect(),
+        Value::Object(members) => {
+            let members = members
+                .iter()
+                .map(|(key, node)| (key.clone(), to_json(node)));
+            serde_json::Value::Object(members.collect())
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Policies in files.
+
+use crate::lines::{self, Failure};
+use serinus::policy::problem::Refusal;
+use serinus::policy::{self, Policy, find};
+use std::io::Read;
+use std::path::Path;
+
+/// The text of `path`.
+///
+/// # Errors
+/// The file cannot be read, or is not UTF-8.
+pub fn text(path: Option<&Path>) -> Result<String, Failure> {
+    let mut text = String::new();
+    match lines::open(path)?.read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure(format!("{}: {error}", lines::label(path)))),
+    }
+}
+
+/// The one policy of `path`.
+///
+/// # Errors
+/// It cannot be read, there is none or there are several, or it has problems: all are named.
+pub fn one(path: &Path) -> Result<Policy, Failure> {
+    let found = find::policies(&text(Some(path))?).map_err(|refusal| listed(path, &refusal))?;
+    let count = found.len();
+    let mut found = found.into_iter();
+    match (found.next(), count) {
+        (Some(tree), 1) => {
+            let checked = tree.and_then(|tree| policy::check(&tree));
+            checked.map_err(|refusal| listed(path, &refusal))
+        }
+        _ => Err(Failure(format!(
+            "{}: it holds {count} policies; name a file that holds one",
+            path.display()
+        ))),
+    }
+}
+
+fn listed(path: &Path, refusal: &Refusal) -> Failure {
+    Failure(problems(Some(path), refusal).join("\nserinus: "))
+}
+
+/// One line for each problem: `FILE:LINE: path: what is wrong; what to write`.
+pub fn problems(path: Option<&Path>, refusal: &Refusal) -> Vec<String> {
+    let file = lines::label(path);
+    let line = |problem: &policy::problem::Problem| match problem.line {
+        0 => format!("{file}: {problem}"),
+        line => format!("{file}:{line}: {problem}"),
+    };
+    let mut lines: Vec<String> = refusal.problems.iter().map(line).collect();
+    if refusal.more > 0 {
+        lines.push(format!("{file}: and {} more", refusal.more));
+    }
+    lines
+}
