@@ -8,9 +8,11 @@ from serinus_e2e.envoy import EcdsEnvoy, eventually
 from serinus_e2e.policies import policy, route, rule
 
 KEY = [{"cookie": "session_id"}, {"header": "x-user-id"}]
+STAFF = [rule("staff", {"header": "x-employee", "exact": "true"})]
 POLICY = policy(
-    route("half", share="50%", key=KEY, rules=[rule("staff", {"header": "x-employee", "exact": "true"})]),
+    route("half", share="50%", key=KEY, rules=STAFF),
     route("log", share="50%"),
+    *(route(name, share="100%", rules=STAFF) for name in ["counted1", "counted2"]),
 )
 INSIDE = oracle.keys_in("half", 0, 500_000, 1)[0]
 
@@ -66,20 +68,20 @@ def test_the_access_log_says_variant_and_reason(client: Client, proxy: EcdsEnvoy
         assert f'serinus="{expected}' in eventually(line, "the access log has the request")
 
 
-def test_every_decision_is_counted_once(client: Client, proxy: EcdsEnvoy) -> None:
-    def counts() -> tuple[float, float]:
-        return (
-            proxy.decisions(route="half", variant="canary", reason="share"),
-            proxy.decisions(route="half", variant="stable", reason="no-key"),
+def test_every_decision_is_counted_once(client: Client, proxy: EcdsEnvoy, http2: bool) -> None:
+    name = "counted2" if http2 else "counted1"
+    for headers in [{"x-user-id": "anna"}] * 5 + [{}] * 3 + [{"x-employee": "true"}] * 2:
+        client.ask(host=f"{name}.test", headers=headers)
+    expected = {("canary", "share"): 5, ("stable", "no-key"): 3, ("canary", "rule"): 2}
+
+    def counted() -> bool:
+        return all(
+            proxy.decisions(route=name, variant=variant, reason=reason) == count
+            for (variant, reason), count in expected.items()
         )
 
-    before = counts()
-    for _ in range(5):
-        client.ask(host="half.test", headers={"x-user-id": INSIDE})
-    for _ in range(3):
-        client.ask(host="half.test")
-    expected = (before[0] + 5, before[1] + 3)
-    eventually(lambda: counts() == expected, f"the counters say {expected}")
+    eventually(counted, f"the counters say {expected}")
+    assert proxy.decisions(route=name) == 10
 
 
 def test_series_are_there_before_the_first_request(start, upstreams) -> None:

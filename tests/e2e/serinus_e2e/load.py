@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -17,7 +17,7 @@ class Load:
     """Asks for every user in turn, again and again, from entering to leaving the `with` block.
 
     One thread with one connection asks for a given user, so the order in `answers` is the order in
-    which that user was answered.
+    which that user was answered. `keep` says what of an answer is kept there.
     """
 
     port: int
@@ -25,7 +25,8 @@ class Load:
     users: list[str]
     ask: Callable[[Client, str], Answer]
     threads: int = 4
-    answers: dict[str, list[str]] = field(default_factory=dict)
+    keep: Callable[[Answer], Any] = lambda answer: answer.version
+    answers: dict[str, list[Any]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -66,6 +67,6 @@ class Load:
             self.failures.append(f"{user}: {error!r}")
             return
         if answer.status == 200:
-            self.answers[user].append(answer.version)
+            self.answers[user].append(self.keep(answer))
         else:
             self.failures.append(f"{user}: {answer.status}")
