@@ -140,7 +140,7 @@ fn take(data: *mut u8, size: usize) -> Option<Vec<u8>> {
     }
     let end = (data as usize).checked_add(size)?;
     let pages = core::arch::wasm32::memory_size(0);
-    if end > pages.checked_mul(65_536).unwrap_or(usize::MAX) {
+    if end > pages.saturating_mul(65_536) {
         return None;
     }
     // SAFETY: the SDK's `malloc` made this a boxed slice of `size` bytes and gave it away.

@@ -1,7 +1,7 @@
 //! Reads a [`Node`] into the raw types of the policy, and never stops at the first problem.
 //!
 //! Own and not serde's derive: serde ends at the first error, and its messages name Rust types
-//! where a policy's author wants to hear what to write. The [`record!`] macro makes the struct, its
+//! where a policy's author wants to hear what to write. The `record!` macro makes the struct, its
 //! reader and (through schemars) its JSON Schema out of one list of fields, so that none of the
 //! three can drift from the others.
 
@@ -45,12 +45,25 @@ impl<T: Decode> Decode for Option<T> {
 
 /// A list whose broken elements are left out while the others keep their places.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(transparent))]
 pub struct List<T>(
     /// The elements and where each stood, from 0.
-    #[cfg_attr(feature = "cli", schemars(with = "Vec<T>"))]
     pub Vec<(usize, T)>,
 );
+
+#[cfg(feature = "cli")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for List<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        <Vec<T>>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        <Vec<T>>::json_schema(generator)
+    }
+}
 
 impl<T: Decode> Decode for List<T> {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -104,13 +117,22 @@ impl Decode for bool {
 
 impl Decode for String {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        text(node, problems).map(str::to_owned)
+        if let Value::Text(text) = &node.value {
+            return Some(text.clone());
+        }
+        let (what, write) = unquoted(&node.value, |_| Ok(()));
+        problems.say(what, write);
+        None
     }
 }
 
 /// An object whose keys are the author's own; refused if one is there twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema), schemars(transparent))]
+#[cfg_attr(
+    feature = "cli",
+    derive(schemars::JsonSchema),
+    schemars(transparent, inline)
+)]
 pub struct Pairs(
     /// The members in the order of the text.
     #[cfg_attr(
@@ -278,34 +300,44 @@ impl schemars::JsonSchema for Factor {
     }
 }
 
-/// Says that `node` is of the wrong kind, with a hint where YAML is the likely cause.
+/// Says that `node` is of the wrong kind.
 pub fn wrong_kind(node: &Node, write: &str, problems: &mut Problems) {
-    let what = match &node.value {
+    let write = match &node.value {
+        Value::Null => format!("{write}, or leave the key out"),
+        _ => write.to_owned(),
+    };
+    problems.say(it_is(&node.value), write);
+}
+
+fn it_is(value: &Value) -> String {
+    match value {
         Value::Null => "it is empty".to_owned(),
         Value::Bool(value) => format!("it is the boolean {value}"),
         Value::Integer(value) => format!("it is the number {value}"),
         Value::Fraction(value) => format!("it is the number {value}"),
         Value::Text(value) => format!("it is the text {}", quoted(value)),
         other => format!("it is {}", other.kind()),
-    };
-    let write = match &node.value {
-        Value::Null => format!("{write}, or leave the key out"),
-        _ => write.to_owned(),
-    };
-    problems.say(what, write);
+    }
 }
 
-/// The text of `node`, or a problem; numbers and booleans are told to be put in quotes.
-pub fn text<'n>(node: &'n Node, problems: &mut Problems) -> Option<&'n str> {
-    let write = match &node.value {
-        Value::Text(text) => return Some(text),
-        Value::Bool(value) => format!("put it in quotes: \"{value}\""),
-        Value::Integer(value) => format!("put it in quotes: \"{value}\""),
-        Value::Fraction(value) => format!("put it in quotes: \"{value}\""),
-        _ => "text".to_owned(),
+/// What is wrong with a value that should be text that `read` takes, and what to write: quotes, if
+/// they are all that is missing.
+pub fn unquoted(
+    value: &Value,
+    read: impl Fn(&str) -> Result<(), (String, String)>,
+) -> (String, String) {
+    let bare = match value {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Integer(value) => Some(value.to_string()),
+        Value::Fraction(value) => Some(value.to_string()),
+        _ => None,
     };
-    wrong_kind(node, &write, problems);
-    None
+    let write = match (read(bare.as_deref().unwrap_or_default()), bare) {
+        (Ok(()), Some(bare)) => format!("put it in quotes: \"{bare}\""),
+        (Ok(()), None) => "text".to_owned(),
+        (Err((_, write)), _) => write,
+    };
+    (it_is(value), write)
 }
 
 /// The elements of a list, or a problem.
@@ -491,8 +523,13 @@ macro_rules! leaf {
                 node: &$crate::policy::tree::Node,
                 problems: &mut $crate::policy::problem::Problems,
             ) -> Option<Self> {
-                let text = $crate::policy::decode::text(node, problems)?;
-                match $read(text) {
+                let read = match &node.value {
+                    $crate::policy::tree::Value::Text(text) => $read(text),
+                    other => Err($crate::policy::decode::unquoted(other, |text| {
+                        $read(text).map(|_| ())
+                    })),
+                };
+                match read {
                     Ok(value) => Some(Self(value)),
                     Err((what, write)) => {
                         problems.say(what, write);

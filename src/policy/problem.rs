@@ -98,6 +98,20 @@ impl Problems {
         })
     }
 
+    /// Whether a problem was said at or below `key` of an element of the list `list` of the present
+    /// place.
+    pub fn said_in_elements(&self, list: &str, key: &str) -> bool {
+        let depth = self.here.len();
+        let is = |step: Option<&Step>, name: &str| matches!(step, Some(Step::Key(k)) if k == name);
+        self.found.iter().any(|problem| {
+            let mut below = problem.path.get(depth..).unwrap_or_default().iter();
+            problem.path.starts_with(&self.here)
+                && is(below.next(), list)
+                && below.next().is_some()
+                && is(below.next(), key)
+        })
+    }
+
     /// How many problems were said so far.
     pub fn count(&self) -> usize {
         self.found.len().saturating_add(self.more)

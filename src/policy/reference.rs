@@ -9,7 +9,37 @@ use std::fmt::Write;
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(raw::Policy);
     schema.insert("title".to_owned(), "Serinus policy".into());
-    Schema::to_value(schema)
+    let mut schema = Schema::to_value(schema);
+    without_null(&mut schema);
+    schema
+}
+
+/// Takes `null` out of what may be left out: the filter refuses empty values.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::Array(types)) = members.get_mut("type") {
+                types.retain(|kind| kind != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    members.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
+                choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    members.remove("anyOf");
+                    for (key, value) in only {
+                        members.entry(key).or_insert(value);
+                    }
+                }
+            }
+            members.values_mut().for_each(without_null);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(without_null),
+        _ => {}
+    }
 }
 
 /// The schema as the repository keeps it.
@@ -72,11 +102,11 @@ fn table(definition: &Value, properties: &Map<String, Value>, page: &mut String)
     let _ = writeln!(page, "| key | form | meaning |\n| --- | --- | --- |");
     for (key, property) in properties {
         let must = if is_required(key) { " (required)" } else { "" };
+        let (form, about) = (form(property), about(property));
         let _ = writeln!(
             page,
-            "| `{key}`{must} | {} | {} |",
-            form(property),
-            about(property)
+            "| `{key}`{must} | {form} | {about}{} |",
+            choices(property)
         );
     }
     page.push('\n');
@@ -94,6 +124,17 @@ fn about(schema: &Value) -> String {
         .replace('|', "\\|")
 }
 
+/// What each of a few texts means, where the schema says so.
+fn choices(schema: &Value) -> String {
+    let choices = schema.get("oneOf").and_then(Value::as_array);
+    let told = choices
+        .into_iter()
+        .flatten()
+        .filter(|choice| choice.get("const").is_some());
+    told.map(|choice| format!(" {}: {}", form(choice), about(choice)))
+        .collect()
+}
+
 /// What stands there, in a few words.
 fn form(schema: &Value) -> String {
     if let Some(name) = reference(schema) {
@@ -104,12 +145,7 @@ fn form(schema: &Value) -> String {
     }
     for key in ["anyOf", "oneOf"] {
         if let Some(choices) = schema.get(key).and_then(Value::as_array) {
-            let forms: Vec<String> = choices
-                .iter()
-                .filter(|choice| choice.get("type") != Some(&Value::from("null")))
-                .map(form)
-                .collect();
-            return forms.join(", ");
+            return choices.iter().map(form).collect::<Vec<_>>().join(", ");
         }
     }
     if let Some(items) = schema.get("items") {

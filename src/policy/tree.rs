@@ -88,6 +88,26 @@ impl Node {
         }
     }
 
+    /// The tree as one line of JSON.
+    #[cfg(feature = "cli")]
+    pub fn to_json(&self) -> String {
+        fn value(node: &Node) -> serde_json::Value {
+            match &node.value {
+                Value::Null => serde_json::Value::Null,
+                Value::Bool(value) => (*value).into(),
+                Value::Integer(value) => (*value).into(),
+                Value::Fraction(value) => (*value).into(),
+                Value::Text(text) => text.as_str().into(),
+                Value::List(elements) => elements.iter().map(value).collect(),
+                Value::Object(members) => {
+                    let members = members.iter().map(|(key, node)| (key.clone(), value(node)));
+                    serde_json::Value::Object(members.collect())
+                }
+            }
+        }
+        value(self).to_string()
+    }
+
     /// The line of the deepest node along `path` that is there.
     pub fn line_of(&self, path: &[Step]) -> u32 {
         let mut node = self;

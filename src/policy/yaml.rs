@@ -2,7 +2,7 @@
 //!
 //! Plain scalars follow YAML 1.2's core schema, and `yes`, `no`, `on` and `off` are booleans besides:
 //! the YAML of Kubernetes and of Envoy reads them so, and a policy must not mean one thing here and
-//! another there. Aliases are resolved; the tree that comes of them is bounded by [`MOST_NODES`].
+//! another there. Aliases are resolved; the tree that comes of them is bounded.
 
 use super::problem::Refusal;
 use super::tree::{Node, Value};
@@ -73,9 +73,6 @@ impl Loader {
                 } else {
                     scalar(&text, style)
                 };
-                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                // The text of a block begins below the sign that opens it.
-                let line = line.saturating_add(u32::from(block));
                 self.place(Node { line, value }, 1, anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(anchor, line, Inside::List(Vec::new())),
@@ -175,6 +172,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
         return Value::Text(text.to_owned());
     }
     match text.to_ascii_lowercase().as_str() {
+        "" => return Value::Null,
         "yes" | "on" => return Value::Bool(true),
         "no" | "off" => return Value::Bool(false),
         _ => {}

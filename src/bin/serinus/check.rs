@@ -2,7 +2,6 @@
 
 use crate::lines::{self, Failure};
 use crate::policy_file;
-use serinus::policy::tree::{Node, Value};
 use serinus::policy::{self, find};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -72,7 +71,7 @@ fn check(file: &Path, json: bool) -> Result<bool, Failure> {
     let mut good = true;
     for tree in found {
         match tree.and_then(|tree| policy::check(&tree).map(|policy| (tree, policy))) {
-            Ok((tree, _)) if json => tell(&[to_json(&tree).to_string()])?,
+            Ok((tree, _)) if json => tell(&[tree.to_json()])?,
             Ok((_, policy)) => eprintln!(
                 "{}: policy `{}` is good ({} routes)",
                 lines::label(path),
@@ -94,21 +93,4 @@ fn tell(lines: &[String]) -> Result<(), Failure> {
         writeln!(out, "{line}").map_err(|error| Failure(format!("standard output: {error}")))?;
     }
     Ok(())
-}
-
-fn to_json(node: &Node) -> serde_json::Value {
-    match &node.value {
-        Value::Null => serde_json::Value::Null,
-        Value::Bool(value) => (*value).into(),
-        Value::Integer(value) => (*value).into(),
-        Value::Fraction(value) => (*value).into(),
-        Value::Text(text) => text.as_str().into(),
-        Value::List(elements) => elements.iter().map(to_json).collect(),
-        Value::Object(members) => {
-            let members = members
-                .iter()
-                .map(|(key, node)| (key.clone(), to_json(node)));
-            serde_json::Value::Object(members.collect())
-        }
-    }
 }

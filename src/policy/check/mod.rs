@@ -6,6 +6,7 @@
 mod condition;
 mod header;
 mod key;
+mod own;
 mod route;
 mod rule;
 mod variant;
@@ -29,6 +30,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         Some(raw::Mode::Bypass) => Mode::Bypass,
         Some(raw::Mode::Enforce) | None => Mode::Enforce,
     };
+    own::refuse(raw, trust, problems);
     let routes = raw.routes.as_ref().map_or_else(Vec::new, |routes| {
         problems.at_key("routes", |problems| {
             at_most(MOST_ROUTES, routes.0.len(), problems);

@@ -19,7 +19,8 @@ pub fn rules(
     let Some(list) = list else {
         return Vec::new();
     };
-    let known = !problems.said_below("variants");
+    // A variant whose name could not be read is not there to be found.
+    let known = !problems.said_in_elements("variants", "name") || !variants.is_empty();
     problems.at_key("rules", |problems| {
         super::at_most(MOST_RULES, list.0.len(), problems);
         super::unique(list, |rule| &rule.name.0, problems);

@@ -1,0 +1,92 @@
+//! At an edge the filter's own headers and baggage member are gone before anything is decided, so
+//! whatever asks for them would never hold: it is refused.
+
+use crate::assign::Trust;
+use crate::assign::carry::{MEMBER, OWN_PREFIX};
+use crate::policy::problem::Problems;
+use crate::policy::raw::{Policy, Route};
+
+const WRITE: &str = "another name, or `trust: mesh`";
+
+/// Says of every part that asks for what is the filter's own.
+pub fn refuse(raw: &Policy, trust: Trust, problems: &mut Problems) {
+    if trust == Trust::Mesh {
+        return;
+    }
+    let explain = raw.explain.as_ref().map(|explain| &explain.when);
+    for (index, condition) in explain.iter().flat_map(|when| &when.0) {
+        at(&["explain", "when"], *index, problems, |problems| {
+            header(
+                condition.header.as_ref().map(|name| name.0.as_str()),
+                "header",
+                problems,
+            );
+        });
+    }
+    for (index, route) in raw.routes.iter().flat_map(|routes| &routes.0) {
+        at(&["routes"], *index, problems, |problems| {
+            in_route(route, problems)
+        });
+    }
+}
+
+fn in_route(route: &Route, problems: &mut Problems) {
+    let matched = route
+        .matches
+        .as_ref()
+        .and_then(|matches| matches.headers.as_ref());
+    for (index, asked) in matched.iter().flat_map(|headers| &headers.0) {
+        at(&["match", "headers"], *index, problems, |problems| {
+            header(Some(&asked.name.0), "name", problems);
+        });
+    }
+    for (index, key) in route.key.iter().flat_map(|keys| &keys.0) {
+        at(&["key"], *index, problems, |problems| {
+            header(
+                key.header.as_ref().map(|name| name.0.as_str()),
+                "header",
+                problems,
+            );
+            if key
+                .baggage
+                .as_ref()
+                .is_some_and(|member| member.0 == MEMBER)
+            {
+                gone("baggage", problems);
+            }
+        });
+    }
+    for (index, rule) in route.rules.iter().flat_map(|rules| &rules.0) {
+        at(&["rules"], *index, problems, |problems| {
+            for (index, condition) in &rule.when.0 {
+                at(&["when"], *index, problems, |problems| {
+                    let name = condition.header.as_ref().map(|name| name.0.as_str());
+                    header(name, "header", problems);
+                });
+            }
+        });
+    }
+}
+
+fn header(name: Option<&str>, key: &str, problems: &mut Problems) {
+    if name.is_some_and(|name| name.as_bytes().starts_with(OWN_PREFIX)) {
+        gone(key, problems);
+    }
+}
+
+fn gone(key: &str, problems: &mut Problems) {
+    problems.at_key(key, |problems| {
+        problems.say(
+            "it is the filter's own, and removed from every request at an edge",
+            WRITE,
+        );
+    });
+}
+
+/// Runs `look` at element `index` of the list below `keys`.
+fn at(keys: &[&str], index: usize, problems: &mut Problems, look: impl FnOnce(&mut Problems)) {
+    match keys.split_first() {
+        Some((key, rest)) => problems.at_key(key, |problems| at(rest, index, problems, look)),
+        None => problems.at_index(index, look),
+    }
+}

@@ -1,0 +1,376 @@
+//! What a policy may say, and what is said of one that may not.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+use serinus::policy::{self, find, yaml};
+
+/// The problems of a policy in YAML, one a line.
+fn problems(text: &str) -> Vec<String> {
+    let mut documents = yaml::read(text).unwrap_or_else(|refusal| panic!("{refusal}"));
+    match policy::check(&documents.remove(0)) {
+        Ok(_) => Vec::new(),
+        Err(refusal) => {
+            let line = |problem: &policy::problem::Problem| format!("{}: {problem}", problem.line);
+            refusal.problems.iter().map(line).collect()
+        }
+    }
+}
+
+/// A route with `rest` in it.
+fn route(rest: &str) -> String {
+    format!("routes: [{{name: r, {rest}}}]")
+}
+
+#[test]
+fn every_part_that_acts_is_accepted() {
+    let text = include_str!("policies/full.yaml");
+    assert_eq!(problems(text), Vec::<String>::new());
+}
+
+#[test]
+fn every_problem_is_told_in_one_pass_with_its_line() {
+    let text = include_str!("policies/broken.yaml");
+    let expected: Vec<&str> = include_str!("policies/broken.problems").lines().collect();
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn each_mistake_is_named_with_what_to_write() {
+    let table = [
+        (
+            "routs: []",
+            "there is no `routs` here; did you mean `routes`?",
+        ),
+        ("name: Shop", "could not be a metric label"),
+        (
+            "mode: off",
+            "it is the boolean false; `enforce`, `observe` or `bypass`",
+        ),
+        ("routes:", "it is empty; a list"),
+        ("routes: {}", "it is an object; a list"),
+        ("explain: {when: []}", "it would hold for everybody"),
+        ("routes: [{}]", "`name` is missing; add `name`"),
+        (
+            "routes: [{name: a}, {name: a}]",
+            "routes[1].name: `a` is there twice",
+        ),
+    ];
+    for (text, said) in table {
+        let found = problems(text);
+        assert!(
+            found.iter().any(|line| line.contains(said)),
+            "{text}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn each_mistake_of_a_route_is_named_with_what_to_write() {
+    let key = "key: [{header: x}]";
+    let table = [
+        (
+            "variants: [{name: c, share: 1}]",
+            "it is the number 1; a percentage",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, exact: 1}], then: {variant: stable}}]",
+            "put it in quotes: \"1\"",
+        ),
+        (
+            "variants: [{name: c, share: \"0.00001%\"}]",
+            "more than four decimals",
+        ),
+        ("variants: [{name: c, share: \"101%\"}]", "more than 100%"),
+        (
+            "variants: [{name: stable, share: \"1%\"}]",
+            "`stable` is always there",
+        ),
+        ("variants: [{name: c}]", "it has no share"),
+        (
+            "variants: [{name: c, share: \"1%\"}]",
+            "nobody would get them",
+        ),
+        (
+            "variants: [{name: c, share: \"60%\"}, {name: d, share: \"50%\"}]",
+            "all shares together are 110%",
+        ),
+        (
+            "variants: [{name: c, share: \"0%\"}, {name: d, share: \"0%\"}, {name: e, share: \"1%\"}]",
+            "variants[2].from: only the first two",
+        ),
+        (
+            "variants: [{name: c, share: \"20%\"}, {name: d, share: \"10%\", from: \"10%\"}]",
+            "its slots, 10% to 20%, overlap those of `c`, 0% to 20%",
+        ),
+        (
+            "variants: [{name: c, share: \"20%\", from: \"90%\"}]",
+            "passes 100%",
+        ),
+        (
+            "variants: [{name: c, ramp: {start: 2026-11-21T09:00:00Z, steps: [5%, 1%], every: 1m}}]",
+            "a step is less than the one before it",
+        ),
+        (
+            "variants: [{name: c, ramp: {start: today, steps: [], every: 0s}}]",
+            "is not a moment",
+        ),
+        (
+            "variants: [{name: c, share: \"1%\", setHeaders: {x-serinus-variant: a}}]",
+            "the filter's own",
+        ),
+        (
+            "variants: [{name: c, share: \"1%\", setHeaders: {\":path\": /}}]",
+            "`rewritePath` sets the path",
+        ),
+        (
+            "variants: [{name: c, share: \"1%\", setHeaders: {x: \"a\\nb\"}}]",
+            "is not the value of a header",
+        ),
+        (
+            "hash: {unleash: {group: g}}, variants: [{name: c, share: \"1.5%\"}]",
+            "whole percents only",
+        ),
+        ("hash: {murmur: {}}", "there is no such scheme"),
+        (
+            "hash: {flagd: {flag: f}}, salt: s",
+            "another vendor's hash has no such salt",
+        ),
+        ("follow: other", "at an edge nothing is carried"),
+        ("key: [{header: x, cookie: y}]", "it has 2 sources"),
+        ("key: [{}]", "it has no source"),
+        (
+            "key: [{header: x-serinus-variant}]",
+            "removed from every request at an edge",
+        ),
+        (
+            "key: [{baggage: serinus}]",
+            "removed from every request at an edge",
+        ),
+        (
+            "key: [{header: x, maxAge: 1h}]",
+            "only an issued cookie has this",
+        ),
+        (
+            "key: [{issueCookie: a}, {issueCookie: b}]",
+            "a cookie is issued already",
+        ),
+        (
+            "key: [{issueCookie: a, sameSite: None, secure: false}]",
+            "without `secure`",
+        ),
+        (
+            "key: [{issueCookie: \"a b\"}]",
+            "is not the name of a cookie",
+        ),
+        (
+            "rules: [{name: x, when: [], then: {variant: stable}}]",
+            "it has no conditions",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, exact: b}], then: {}}]",
+            "it does nothing",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, exact: b}], then: {variant: canry}}], variants: [{name: canary, share: \"0%\"}]",
+            "did you mean `canary`?",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a}], then: {variant: stable}}]",
+            "it has no test",
+        ),
+        (
+            "rules: [{name: x, when: [{exact: a}], then: {variant: stable}}]",
+            "it has no subject",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, exact: b, prefix: c}], then: {variant: stable}}]",
+            "it has 2 tests",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, regex: \"(\"}], then: {variant: stable}}]",
+            "does not compile",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, regex: \"a)(b\"}], then: {variant: stable}}]",
+            "does not compile",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, regex: \"(a{1,200}){1,200}\"}], then: {variant: stable}}]",
+            "too costly",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, semver: new}], then: {variant: stable}}]",
+            "is not a range of versions",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, number: \">x\"}], then: {variant: stable}}]",
+            "is not a range of numbers",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, prefix: \"\"}], then: {variant: stable}}]",
+            "it would hold for everything",
+        ),
+        (
+            "rules: [{name: x, when: [{header: \":path\", exact: a}], then: {variant: stable}}]",
+            "is a pseudo-header",
+        ),
+        (
+            "rules: [{name: x, when: [{clientIp: {}, exact: a}], then: {variant: stable}}]",
+            "`cidr`, with a range",
+        ),
+        (
+            "rules: [{name: x, when: [{clientIp: {}, cidr: [10.0.0.0/40]}], then: {variant: stable}}]",
+            "is not a range of addresses",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, exact: b}], then: {variant: stable, respond: {status: 426}}}]",
+            "both chooses a variant and answers",
+        ),
+        (
+            "rules: [{name: x, when: [{header: a, exact: b}], then: {respond: {status: 99}}}]",
+            "99 is out of range",
+        ),
+        ("match: {path: {}}", "it has 0 tests"),
+        ("match: {path: {prefix: shop}}", "is not a path"),
+        ("match: {hosts: [\"shop:80\"]}", "is not a host"),
+        ("match: {methods: [get]}", "a method in capitals"),
+        ("match: {methods: []}", "leave it out to take all"),
+        ("health: {errors: [5xx]}", "not supported yet"),
+        ("shadow: {cluster: c}", "not supported yet"),
+    ];
+    for (rest, said) in table {
+        let found = problems(&route(rest));
+        assert!(
+            found.iter().any(|line| line.contains(said)),
+            "{rest}: {found:?}"
+        );
+    }
+    assert!(problems(&route(key)).is_empty());
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    for rest in [
+        "key: [{header: x}], variants: [{name: c, share: \"1\"}]",
+        "key: [{header: \"\"}], variants: [{name: c, share: \"1%\"}]",
+        "key: [{header: x}], variants: [{name: C, share: \"1%\"}], rules: [{name: x, when: [{header: a, exact: b}], then: {variant: c}}]",
+        "rules: [{name: x, when: [{header: a, regex: \"(\"}], then: {variant: stable}}]",
+        "rules: [{name: x, when: [{header: a, exact: 1}], then: {variant: stable}}]",
+    ] {
+        assert_eq!(
+            problems(&route(rest)).len(),
+            1,
+            "{rest}: {:?}",
+            problems(&route(rest))
+        );
+    }
+}
+
+#[test]
+fn the_order_of_keys_means_nothing() {
+    let one = "{\"variants\":[{\"share\":\"1%\",\"name\":\"c\"}],\"key\":[{\"header\":\"x\"}],\"name\":\"r\"}";
+    let other = "{\"name\":\"r\",\"key\":[{\"header\":\"x\"}],\"variants\":[{\"name\":\"c\",\"share\":\"1%\"}]}";
+    let shown = |route: &str| {
+        let text = format!("{{\"routes\":[{route}]}}");
+        format!("{:?}", policy::read(text.as_bytes()).unwrap())
+    };
+    assert_eq!(shown(one), shown(other));
+}
+
+#[test]
+fn five_hundred_routes_and_a_megabyte_are_read_and_more_routes_refused() {
+    let routes = |count: usize| {
+        let filler = "x".repeat(2000);
+        let route = |n: usize| {
+            format!(
+                "{{\"name\":\"r{n}\",\"key\":[{{\"header\":\"x\"}}],\
+                 \"variants\":[{{\"name\":\"c\",\"share\":\"1%\",\"setHeaders\":{{\"a\":\"{filler}\"}}}}]}}"
+            )
+        };
+        let routes: Vec<String> = (0..count).map(route).collect();
+        format!("{{\"routes\":[{}]}}", routes.join(","))
+    };
+    let text = routes(500);
+    assert!(text.len() > 1_000_000);
+    assert_eq!(
+        policy::read(text.as_bytes()).unwrap().assigner.routes.len(),
+        500
+    );
+    let refusal = policy::read(routes(501).as_bytes()).unwrap_err();
+    assert!(refusal.to_string().contains("at most 500"), "{refusal}");
+}
+
+#[test]
+fn a_policy_with_more_problems_than_are_kept_says_how_many_more() {
+    let keys: Vec<String> = (0..150).map(|n| format!("\"unknown-key-{n}\":1")).collect();
+    let refusal = policy::read(format!("{{{}}}", keys.join(",")).as_bytes()).unwrap_err();
+    assert_eq!(refusal.problems.len(), 100);
+    assert!(refusal.to_string().ends_with("and 50 more"));
+}
+
+#[test]
+fn a_policy_is_found_in_everything_that_hands_it_over() {
+    for (file, count) in [
+        ("wasmplugin.yaml", 1),
+        ("trafficextension.yaml", 1),
+        ("envoyfilter.yaml", 1),
+        ("envoyextensionpolicy.yaml", 1),
+        ("bootstrap.yaml", 1),
+        ("listener.json", 1),
+    ] {
+        let text = std::fs::read_to_string(format!(
+            "{}/tests/policies/{file}",
+            env!("CARGO_MANIFEST_DIR")
+        ));
+        let found = find::policies(&text.unwrap()).unwrap();
+        assert_eq!(found.len(), count, "{file}");
+        for tree in found {
+            let refusal = policy::check(&tree.unwrap()).unwrap_err();
+            let said = refusal.to_string();
+            assert!(
+                said.contains("routes[0].variants[0].share"),
+                "{file}: {said}"
+            );
+            let line = refusal.problems[0].line;
+            let text = std::fs::read_to_string(format!(
+                "{}/tests/policies/{file}",
+                env!("CARGO_MANIFEST_DIR")
+            ))
+            .unwrap();
+            let shown = text.lines().nth(line as usize - 1).unwrap_or_default();
+            assert!(shown.contains("share"), "{file}:{line}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_struct_is_refused_for_raw_envoy_with_the_sentence_that_helps() {
+    let text = "http_filters:\n- typed_config:\n    config:\n      name: serinus\n      vm_config: {}\n      \
+                configuration: {\"@type\": type.googleapis.com/google.protobuf.Struct, value: {}}\n";
+    let refusal = find::policies(text).unwrap().remove(0).unwrap_err();
+    assert!(refusal.to_string().contains("StringValue"), "{refusal}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in ".{0,400}") {
+        let _ = policy::read(text.as_bytes());
+        let _ = find::policies(&text);
+    }
+
+    #[test]
+    fn no_small_change_of_a_policy_makes_the_reader_panic(
+        at in 0_usize..4000,
+        with in "[\\PC\\n]{0,3}",
+        cut in 0_usize..4,
+    ) {
+        let full = include_str!("policies/full.yaml");
+        let start = full.floor_char_boundary(at.min(full.len()));
+        let end = full.floor_char_boundary((start + cut).min(full.len()));
+        let text = format!("{}{with}{}", &full[..start], &full[end..]);
+        if let Ok(documents) = yaml::read(&text) {
+            documents.iter().for_each(|document| drop(policy::check(document)));
+        }
+    }
+}
