@@ -53,7 +53,7 @@ test-core: need-rust ## unit, property and command-line tests of the native buil
 .PHONY: test-wasm
 test-wasm: need-rust need-node $(BINDGEN) ## the same core as wasm32, in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(abspath $(BINDGEN)) \
-		cargo test --locked --no-default-features --target $(WASM_TARGET) --test decisions --test hash_vectors
+		cargo test --locked --no-default-features --target $(WASM_TARGET) --test decisions --test diff_pairs --test hash_vectors
 
 .PHONY: test-host
 test-host: wasm ## the compiled filter against a strict fake host
@@ -82,6 +82,10 @@ lint-deny: need-rust $(DENY) ## licences, bans and sources of all dependencies
 .PHONY: docs
 docs: need-rust ## writes docs/policy.md and docs/policy.schema.json from the code
 	SERINUS_WRITE_DOCS=1 cargo test --locked --test reference
+
+.PHONY: docs
+docs: need-rust ## writes what the docs have from the code
+	SERINUS_WRITE_DOCS=1 cargo test --locked --quiet --test reference
 
 .PHONY: clean
 clean: ## removes all that was built or fetched

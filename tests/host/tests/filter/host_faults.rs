@@ -175,7 +175,7 @@ fn what_a_request_could_not_do_is_counted() {
 }
 
 #[test]
-fn a_change_that_the_host_refuses_leaves_the_request_to_stable_and_not_half_changed() {
+fn a_change_that_the_host_refuses_leaves_the_request_to_stable_on_its_own_path() {
     const REWRITING: &str = r#"{"routes": [{"name": "checkout", "key": [{"header": "x-user-id"}],
         "variants": [{"name": "canary", "share": "100%", "setHeaders": {"x-api": "2"},
         "rewritePath": {"prefix": "/checkout", "with": "/v2"}}]}]}"#;
