@@ -83,10 +83,6 @@ lint-deny: need-rust $(DENY) ## licences, bans and sources of all dependencies
 docs: need-rust ## writes docs/policy.md and docs/policy.schema.json from the code
 	SERINUS_WRITE_DOCS=1 cargo test --locked --test reference
 
-.PHONY: docs
-docs: need-rust ## writes what the docs have from the code
-	SERINUS_WRITE_DOCS=1 cargo test --locked --quiet --test reference
-
 .PHONY: clean
 clean: ## removes all that was built or fetched
 	rm -rf target

@@ -185,7 +185,11 @@ fn a_change_that_the_host_refuses_leaves_the_request_to_stable_on_its_own_path()
         filter.set_faults([Fault::nth("proxy_replace_header_map_value", n, refused)]);
         let outcome = filter.request(request());
         assert_eq!(variant(&outcome), "stable", "call {n}");
-        assert_eq!(outcome.headers.text(":path"), Some("/checkout/pay"), "call {n}");
+        assert_eq!(
+            outcome.headers.text(":path"),
+            Some("/checkout/pay"),
+            "call {n}"
+        );
         assert!(outcome.filter_state.is_empty(), "call {n}");
     }
 }

@@ -62,7 +62,11 @@ fn in_the_mesh_the_hop_before_is_believed() {
 #[test]
 fn a_second_filter_leaves_alone_what_the_first_decided() {
     let process = Process::new();
-    for (first, second) in [(CANARY, STABLE), (STABLE, CANARY), (CANARY_UNLOGGED, STABLE)] {
+    for (first, second) in [
+        (CANARY, STABLE),
+        (STABLE, CANARY),
+        (CANARY_UNLOGGED, STABLE),
+    ] {
         let decided = worker_of(&process, first).request(request());
         let told = decided.filter_state["serinus"].clone();
         let again = Request::get("/")
