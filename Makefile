@@ -64,7 +64,7 @@ test-e2e: wasm need-envoy ## the filter in real Envoys of two versions
 	$(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e
 
 .PHONY: lint
-lint: lint-rust lint-deny ## formatting, clippy, docs, licences
+lint: lint-rust lint-python lint-deny ## formatting, clippy, docs, licences
 
 .PHONY: lint-rust
 lint-rust: need-rust ## formatting, clippy for both sides, docs without warnings
@@ -74,6 +74,11 @@ lint-rust: need-rust ## formatting, clippy for both sides, docs without warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --lib \
 		--no-default-features --features plugin --target $(WASM_TARGET)
+
+.PHONY: lint-python
+lint-python: need-envoy ## formatting and mistakes of the Python in tests/ and demo/
+	target/venv/bin/ruff format --check demo tests/e2e
+	target/venv/bin/ruff check demo tests/e2e
 
 .PHONY: lint-deny
 lint-deny: need-rust $(DENY) ## licences, bans and sources of all dependencies

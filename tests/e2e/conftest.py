@@ -77,9 +77,7 @@ StartEnvoy = Callable[..., EcdsEnvoy]
 
 
 @pytest.fixture
-def start(
-    envoy_version: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[StartEnvoy]:
+def start(envoy_version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEnvoy]:
     """Starts further proxies, which end with the test: `start(policy, upstreams, edit=None)`."""
     running: list[EcdsEnvoy] = []
 

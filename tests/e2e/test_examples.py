@@ -89,13 +89,8 @@ def test_the_access_log_says_why(example, ask: Client) -> None:
     envoy, variant = example
     path = f"/logged-{ask.protocol.lower()}"
     ask.ask(path, headers=STAFF)
-
-    def line() -> str:
-        lines = envoy.access_log.read_text().splitlines()
-        return next((line for line in lines if f'"GET {path} {ask.protocol}" 200' in line), "")
-
-    found = eventually(line, "the access log has the request")
-    assert f'serinus="route=shop variant={variant} reason=rule' in found
+    line = envoy.logged(f'"GET {path} {ask.protocol}" 200')
+    assert f'serinus="route=shop variant={variant} reason=rule' in line
 
 
 def test_the_metrics_have_their_labels(example, ask: Client) -> None:
@@ -108,7 +103,8 @@ def test_the_metrics_have_their_labels(example, ask: Client) -> None:
 def test_a_changed_file_takes_effect_without_a_restart(
     envoy_version: str, tmp_path: Path, upstreams: Upstreams, http2: bool
 ) -> None:
-    with EcdsEnvoy(envoy_version, tmp_path, upstreams) as envoy, Client(envoy.port, http2) as client:
+    running = EcdsEnvoy(envoy_version, tmp_path, upstreams)
+    with running as envoy, Client(envoy.port, http2) as client:
         users = [{"x-user-id": f"user-{number}"} for number in range(20)]
         assert "v1" in {client.ask(headers=user).version for user in users}
         policy = envoy.policy_file.policy

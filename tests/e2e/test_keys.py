@@ -105,9 +105,10 @@ def test_the_callers_address_decides_which_shop_answers(client: Client) -> None:
 
 
 def test_the_first_source_with_a_value_counts(client: Client) -> None:
-    inside, outside = oracle.keys_in("several", 0, SHARE, 1)[0], oracle.keys_in(
-        "several", SHARE, oracle.SLOTS, 1
-    )[0]
+    inside, outside = (
+        oracle.keys_in("several", 0, SHARE, 1)[0],
+        oracle.keys_in("several", SHARE, oracle.SLOTS, 1)[0],
+    )
 
     def ask(path: str, **headers: str):
         named = {name.replace("_", "-"): value for name, value in headers.items()}

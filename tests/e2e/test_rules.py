@@ -103,7 +103,10 @@ POLICY = policy(
     route("first", share="50%", rules=FIRST),
     route("all", rules=[rule("it", BOTH)]),
     route("marks", rules=[{"name": "mark", **MARKS}, *FIRST]),
-    route("refuses", rules=[rule("too-old", {"header": "x-app", "semver": "<2.0.0"}, {"respond": GONE})]),
+    route(
+        "refuses",
+        rules=[rule("too-old", {"header": "x-app", "semver": "<2.0.0"}, {"respond": GONE})],
+    ),
     route("trusted", rules=[rule("it", TRUSTED_CALLER)]),
 )
 # The one condition that its own host fulfils needs another host for its counterpart.

@@ -30,7 +30,7 @@ def own(answer) -> set[str]:
 
 def test_callers_cannot_name_a_variant(client: Client) -> None:
     for host in ["edge.test", "no-route.test"]:
-        forged = list(FORGED.items()) + [("x-serinus-variant", "canary")]
+        forged = [*FORGED.items(), ("x-serinus-variant", "canary")]
         answer = client.ask(host=host, headers=forged)
         assert answer.version == "v1"
         assert own(answer) == set()
@@ -114,7 +114,10 @@ ALL_EFFECTS = policy(
         "edge",
         share="100%",
         key=[{"header": "x-user-id"}, {"issueCookie": "serinus"}],
-        variant={"setHeaders": {"x-set": "1"}, "rewritePath": {"prefix": "/get_widgets", "with": "/v2/widgets"}},
+        variant={
+            "setHeaders": {"x-set": "1"},
+            "rewritePath": {"prefix": "/get_widgets", "with": "/v2/widgets"},
+        },
         rules=[rule("old", {"header": "x-old", "present": True}, {"respond": {"status": 426}})],
     ),
     report={"accessLog": True, "baggage": True},
@@ -125,7 +128,9 @@ def test_observing_counts_and_changes_nothing(start, upstreams: Upstreams, http2
     envoy = start(ALL_EFFECTS | {"mode": "observe"}, upstreams)
     with Client(envoy.port, http2) as client:
         for headers in [{"x-user-id": "anna"}, {}, {"x-old": "1"}]:
-            answer = client.ask("/get_widgets?x=1", host="edge.test", headers=headers, explain=False)
+            answer = client.ask(
+                "/get_widgets?x=1", host="edge.test", headers=headers, explain=False
+            )
             assert (answer.version, answer.path) == ("v1", "/get_widgets?x=1")
             assert own(answer) == set()
             assert answer.received("x-set") == answer.received("baggage") == []

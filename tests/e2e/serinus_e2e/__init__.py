@@ -1,1 +1,1 @@
-"""Runs Serinus in a real Envoy: processes, configs, policies and clients for the tests and the demo."""
+"""Runs Serinus in a real Envoy, for the tests and the demo."""

@@ -89,8 +89,8 @@ class Client:
         raw = [(name.encode(), v.encode() if isinstance(v, str) else v) for name, v in sent]
         # The target goes out as it is written here; a URL would be normalised.
         target = {"target": path.encode()}
-        request = self._http.build_request(method, "/", headers=raw, content=body, extensions=target)
-        return Answer(self._http.send(request))
+        answer = self._http.request(method, "/", headers=raw, content=body, extensions=target)
+        return Answer(answer)
 
     def __enter__(self) -> Self:
         return self

@@ -87,7 +87,7 @@ class PolicyFile:
         return policy_value(self._resource["resources"][0]["typed_config"])
 
     def write(self, policy: Any) -> None:
-        """Puts a policy in place by a rename, which is what Envoy notices. Text goes in as it is."""
+        """Puts a policy in place by a rename, which Envoy notices. Text goes in as it is."""
         self._value["value"] = policy if isinstance(policy, str) else json.dumps(policy)
         beside = self._path.with_suffix(".part")
         beside.write_text(json.dumps(self._resource))

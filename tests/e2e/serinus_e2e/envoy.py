@@ -45,13 +45,18 @@ class Envoy:
         self.port = 0
 
     @property
-    def access_log(self) -> Path:
-        return self._folder / "access.log"
-
-    @property
     def log(self) -> str:
         """What Envoy, and the filter through it, wrote so far."""
         return (self._folder / "envoy.log").read_text(errors="replace")
+
+    def logged(self, part: str) -> str:
+        """The line of the access log that has `part`; it is written after the answer is sent."""
+
+        def line() -> str:
+            lines = (self._folder / "access.log").read_text().splitlines()
+            return next((line for line in lines if part in line), "")
+
+        return eventually(line, f"the access log has {part}")
 
     def start(self) -> Envoy:
         admin_address = self._folder / "admin-address"

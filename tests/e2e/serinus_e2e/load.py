@@ -10,6 +10,10 @@ from typing import Any, Self
 import httpx
 
 from .client import Answer, Client
+from .envoy import eventually
+
+# A round takes a second or two; a machine that compiles beside it may need far longer.
+ROUND_SECONDS = 60.0
 
 
 @dataclass
@@ -53,6 +57,12 @@ class Load:
     def rounds(self) -> int:
         """How often every user has been answered."""
         return min(map(len, self.answers.values()))
+
+    def another_round(self) -> None:
+        """Waits until every user has been asked for anew, from now on."""
+        # The round under way may have begun before.
+        enough = self.rounds + 2
+        eventually(lambda: self.rounds >= enough, "every user is answered again", ROUND_SECONDS)
 
     def _ask_for(self, users: list[str]) -> None:
         with Client(self.port, self.http2) as client:

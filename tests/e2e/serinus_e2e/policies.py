@@ -24,7 +24,7 @@ def policy(*routes: Json, **others: Any) -> Json:
 
 
 def route(name: str, *, share: str = "0%", variant: Json | None = None, **others: Any) -> Json:
-    """A route of the host `NAME.test` with one canary; the key is x-user-id unless said otherwise."""
+    """A route of the host `NAME.test` with one canary; its key is x-user-id by default."""
     return {
         "name": name,
         "match": {"hosts": [f"{name}.test"]},

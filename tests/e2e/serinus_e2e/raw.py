@@ -11,7 +11,9 @@ import h2.events
 RawHeaders = list[tuple[bytes, bytes]]
 
 
-def send(port: int, http2: bool, method: bytes, target: bytes, headers: RawHeaders) -> tuple[int, bytes]:
+def send(
+    port: int, http2: bool, method: bytes, target: bytes, headers: RawHeaders
+) -> tuple[int, bytes]:
     """Status and body of the answer to a request without a body; `host` is among the headers."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         exchange = _http2 if http2 else _http1
