@@ -345,6 +345,26 @@ fn a_policy_is_found_in_everything_that_hands_it_over() {
 }
 
 #[test]
+fn the_examples_hold_policies_that_are_good() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/envoy-config");
+    let mut policies = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        for tree in find::policies(&std::fs::read_to_string(&path).unwrap()).unwrap() {
+            let checked = tree.and_then(|tree| policy::check(&tree));
+            assert!(
+                checked.is_ok(),
+                "{}: {}",
+                path.display(),
+                checked.unwrap_err()
+            );
+            policies += 1;
+        }
+    }
+    assert_eq!(policies, 3, "each of the three ways in has one");
+}
+
+#[test]
 fn a_struct_is_refused_for_raw_envoy_with_the_sentence_that_helps() {
     let text = "http_filters:\n- typed_config:\n    config:\n      name: serinus\n      vm_config: {}\n      \
                 configuration: {\"@type\": type.googleapis.com/google.protobuf.Struct, value: {}}\n";
