@@ -22,7 +22,8 @@ fn sources(folder: &str, except: &[&str]) -> Vec<(PathBuf, String)> {
             );
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            found.push((path, text));
+            let code = text.split("\n#[cfg(test)]\nmod tests {").next();
+            found.push((path, code.unwrap_or_default().to_owned()));
         }
     }
     assert!(!found.is_empty());
