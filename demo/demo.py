@@ -32,7 +32,7 @@ SHARE = 5  # what envoy-config/ecds-filter.yaml asks for
 RAISED = 25
 ROUNDS = 2
 
-console = Console(soft_wrap=True, highlight=False)
+console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True, highlight=False)
 
 
 class Visit(NamedTuple):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from serinus_e2e import oracle
 from serinus_e2e.client import Client
-from serinus_e2e.config import Config, Upstreams
+from serinus_e2e.config import Config, Upstreams, connection_manager, policy_value, render
 from serinus_e2e.envoy import eventually
 from serinus_e2e.policies import policy, route, rule
 
@@ -107,6 +110,28 @@ def test_an_application_hands_the_decision_on(start, upstreams: Upstreams, http2
         assert (without.version, without.reason["reason"]) == ("v1", "no-key")
         unknown = onward.ask(host="inner.test", headers={"baggage": "serinus=edge:other"})
         assert (unknown.version, unknown.reason["reason"]) == ("v1", "no-key")
+
+
+def test_a_second_filter_leaves_alone_what_the_first_decided(
+    start, upstreams: Upstreams, tmp_path: Path, http2: bool
+) -> None:
+    """The second would send everybody to the canary."""
+
+    def second_filter(config: Config) -> None:
+        wasm = render("header-routes.yaml", tmp_path, upstreams)
+        second = connection_manager(wasm)["http_filters"][0]
+        everybody = policy(route("edge", share="100%"), name="second")
+        policy_value(second["typed_config"])["value"] = json.dumps(everybody)
+        second["name"] = second["typed_config"]["config"]["name"] = "second"
+        connection_manager(config)["http_filters"].insert(1, second)
+
+    envoy = start(EDGE, upstreams, second_filter)
+    with Client(envoy.port, http2) as client:
+        for low, version, variant in [(0, "v2", "canary"), (500_000, "v1", "stable")]:
+            user = {"x-user-id": oracle.keys_in("edge", low, low + 500_000, 1)[0]}
+            answer = client.ask(host="edge.test", headers=user)
+            assert answer.version == version
+            assert answer.received("baggage") == [f"serinus=edge:{variant}"]
 
 
 ALL_EFFECTS = policy(
