@@ -268,6 +268,20 @@ fn one_mistake_is_told_once() {
 }
 
 #[test]
+fn json_that_is_no_yaml_is_read_all_the_same() {
+    let text = "{\"routes\": [{\"name\": \"r\", \"salt\": \"\\ud83d\\ude00\"}]}";
+    assert!(yaml::read(text).is_err(), "else this test says nothing");
+    let tree = find::policies(text).unwrap().remove(0).unwrap();
+    assert!(policy::check(&tree).is_ok());
+}
+
+#[test]
+fn a_key_can_not_break_the_line_of_its_problem() {
+    let refusal = policy::read(b"{\"a\\nb\": 1}").unwrap_err();
+    assert_eq!(refusal.to_string().lines().count(), 1, "{refusal}");
+}
+
+#[test]
 fn the_order_of_keys_means_nothing() {
     let one = "{\"variants\":[{\"share\":\"1%\",\"name\":\"c\"}],\"key\":[{\"header\":\"x\"}],\"name\":\"r\"}";
     let other = "{\"name\":\"r\",\"key\":[{\"header\":\"x\"}],\"variants\":[{\"name\":\"c\",\"share\":\"1%\"}]}";
