@@ -4,6 +4,7 @@
 //! be there on several lines. Nothing is decoded before it is asked for. The caller's address costs
 //! a host call, so it is fetched by the one who first needs it, and kept.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +16,8 @@ pub struct Request<'r> {
     headers: &'r [Header<'r>],
     method: &'r [u8],
     target: &'r [u8],
-    host: &'r [u8],
+    path: &'r [u8],
+    host: Cow<'r, [u8]>,
     source: OnceCell<Option<IpAddr>>,
     find_source: &'r dyn Fn() -> Option<IpAddr>,
 }
@@ -28,23 +30,28 @@ impl<'r> Request<'r> {
             headers,
             method: b"",
             target: b"",
-            host: b"",
+            path: b"",
+            host: Cow::Borrowed(b""),
             source: OnceCell::new(),
             find_source,
         };
-        let mut host = None;
+        let (mut authority, mut host): (&[u8], &[u8]) = (b"", b"");
         for (name, value) in headers {
             match *name {
                 b":method" => request.method = value,
                 b":path" => request.target = value,
-                b":authority" => request.host = value,
-                name if name.eq_ignore_ascii_case(b"host") => host = Some(*value),
+                b":authority" => authority = value,
+                name if name.eq_ignore_ascii_case(b"host") => host = value,
                 _ => {}
             }
         }
-        if request.host.is_empty() {
-            request.host = host.unwrap_or_default();
-        }
+        request.path = path_of(request.target);
+        let host = if authority.is_empty() {
+            host
+        } else {
+            authority
+        };
+        request.host = lower(without_port(host));
         request
     }
 
@@ -53,6 +60,7 @@ impl<'r> Request<'r> {
     pub fn with_line(mut self, method: &'r [u8], target: &'r [u8]) -> Self {
         self.method = method;
         self.target = target;
+        self.path = path_of(target);
         self
     }
 
@@ -81,12 +89,7 @@ impl<'r> Request<'r> {
 
     /// The path without query and fragment, not decoded.
     pub fn path(&self) -> &'r [u8] {
-        let end = self
-            .target
-            .iter()
-            .position(|byte| matches!(byte, b'?' | b'#'));
-        end.and_then(|end| self.target.get(..end))
-            .unwrap_or(self.target)
+        self.path
     }
 
     /// The query without `?` and fragment, not decoded; empty if there is none.
@@ -102,20 +105,36 @@ impl<'r> Request<'r> {
             .unwrap_or_default()
     }
 
-    /// The host without its port, in the case it was sent in.
-    pub fn host(&self) -> &'r [u8] {
-        let host = self.host;
-        if host.first() == Some(&b'[') {
-            let end = host.iter().position(|byte| *byte == b']');
-            return end.and_then(|end| host.get(..=end)).unwrap_or(host);
-        }
-        let end = host.iter().position(|byte| *byte == b':');
-        end.and_then(|end| host.get(..end)).unwrap_or(host)
+    /// The host without its port, in lower case.
+    pub fn host(&self) -> &[u8] {
+        &self.host
     }
 
     /// The caller's address as the proxy sees it.
     pub fn source(&self) -> Option<IpAddr> {
         *self.source.get_or_init(|| (self.find_source)())
+    }
+}
+
+fn path_of(target: &[u8]) -> &[u8] {
+    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    end.and_then(|end| target.get(..end)).unwrap_or(target)
+}
+
+fn without_port(host: &[u8]) -> &[u8] {
+    if host.first() == Some(&b'[') {
+        let end = host.iter().position(|byte| *byte == b']');
+        return end.and_then(|end| host.get(..=end)).unwrap_or(host);
+    }
+    let end = host.iter().position(|byte| *byte == b':');
+    end.and_then(|end| host.get(..end)).unwrap_or(host)
+}
+
+fn lower(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(bytes.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(bytes)
     }
 }
 
@@ -160,7 +179,7 @@ mod tests {
     #[test]
     fn a_host_loses_its_port_and_host_stands_in_for_authority() {
         for (host, bare) in [
-            ("shop:80", "shop"),
+            ("Shop:80", "shop"),
             ("shop", "shop"),
             ("[::1]:80", "[::1]"),
             ("[::1", "[::1"),

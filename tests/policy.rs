@@ -1,6 +1,7 @@
 //! What a policy may say, and what is said of one that may not.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 use serinus::policy::{self, find, yaml};
 
@@ -267,6 +268,20 @@ fn one_mistake_is_told_once() {
 }
 
 #[test]
+fn json_that_is_no_yaml_is_read_all_the_same() {
+    let text = "{\"routes\": [{\"name\": \"r\", \"salt\": \"\\ud83d\\ude00\"}]}";
+    assert!(yaml::read(text).is_err(), "else this test says nothing");
+    let tree = find::policies(text).unwrap().remove(0).unwrap();
+    assert!(policy::check(&tree).is_ok());
+}
+
+#[test]
+fn a_key_can_not_break_the_line_of_its_problem() {
+    let refusal = policy::read(b"{\"a\\nb\": 1}").unwrap_err();
+    assert_eq!(refusal.to_string().lines().count(), 1, "{refusal}");
+}
+
+#[test]
 fn the_order_of_keys_means_nothing() {
     let one = "{\"variants\":[{\"share\":\"1%\",\"name\":\"c\"}],\"key\":[{\"header\":\"x\"}],\"name\":\"r\"}";
     let other = "{\"name\":\"r\",\"key\":[{\"header\":\"x\"}],\"variants\":[{\"name\":\"c\",\"share\":\"1%\"}]}";
@@ -341,6 +356,26 @@ fn a_policy_is_found_in_everything_that_hands_it_over() {
             assert!(shown.contains("share"), "{file}:{line}: {shown}");
         }
     }
+}
+
+#[test]
+fn the_examples_hold_policies_that_are_good() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/envoy-config");
+    let mut policies = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        for tree in find::policies(&std::fs::read_to_string(&path).unwrap()).unwrap() {
+            let checked = tree.and_then(|tree| policy::check(&tree));
+            assert!(
+                checked.is_ok(),
+                "{}: {}",
+                path.display(),
+                checked.unwrap_err()
+            );
+            policies += 1;
+        }
+    }
+    assert_eq!(policies, 3, "each of the three ways in has one");
 }
 
 #[test]

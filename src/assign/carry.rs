@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_hop_before_is_heard_by_its_headers_and_by_baggage() {
-        let table: [(&[(&str, &str)], Option<&str>); 6] = [
+        type Headers = &'static [(&'static str, &'static str)];
+        let table: [(Headers, Option<&str>); 6] = [
             (
                 &[("x-serinus-route", "r"), ("x-serinus-variant", "v")],
                 Some("v"),

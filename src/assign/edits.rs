@@ -27,7 +27,7 @@ pub fn strip<'a>(request: &Request<'a>, trust: Trust) -> Edits<'a> {
     match carry::without_member(request) {
         None => {}
         Some(rest) if rest.is_empty() => edits.remove.push(b"baggage"),
-        Some(rest) => edits.replace(request, "baggage", Cow::Owned(rest)),
+        Some(rest) => edits.replace("baggage", Cow::Owned(rest)),
     }
     edits
 }
@@ -50,10 +50,10 @@ impl<'a> Edits<'a> {
             &route.name,
         );
         for rule in decision.passed.iter().chain(&decision.rule) {
-            self.set_all(request, &rule.set_headers);
+            self.set_all(&rule.set_headers);
         }
         if let Some(variant) = route.variant(decision.side) {
-            self.set_all(request, &variant.set_headers);
+            self.set_all(&variant.set_headers);
             let rewrite = variant.rewrite.as_ref();
             if let Some(target) = rewrite.and_then(|rewrite| rewrite.apply(request.target())) {
                 self.set.push((":path", Cow::Owned(target)));
@@ -63,7 +63,7 @@ impl<'a> Edits<'a> {
             let keep = assigner.trust == Trust::Mesh;
             let variant = route.side_name(decision.side);
             let line = carry::with_member(request, &route.name, variant, keep);
-            self.replace(request, "baggage", Cow::Owned(line));
+            self.replace("baggage", Cow::Owned(line));
         }
     }
 
@@ -72,24 +72,20 @@ impl<'a> Edits<'a> {
     fn tell(&mut self, request: &Request<'a>, side: Side, variant: &'a str, route: &'a str) {
         for (name, value) in [(VARIANT_HEADER, variant), (ROUTE_HEADER, route)] {
             match side {
-                Side::Variant(_) => self.replace(request, name, Cow::Borrowed(value.as_bytes())),
+                Side::Variant(_) => self.replace(name, Cow::Borrowed(value.as_bytes())),
                 Side::Stable => self.remove_all(request, name),
             }
         }
     }
 
-    fn set_all(&mut self, request: &Request<'a>, headers: &'a [(String, String)]) {
+    fn set_all(&mut self, headers: &'a [(String, String)]) {
         for (name, value) in headers {
-            self.replace(request, name, Cow::Borrowed(value.as_bytes()));
+            self.replace(name, Cow::Borrowed(value.as_bytes()));
         }
     }
 
-    /// Sets `name`. Envoy's own replacing leaves all but the first of several lines, so those go
-    /// first; a later setting of the same name wins.
-    fn replace(&mut self, request: &Request<'a>, name: &'a str, value: Cow<'a, [u8]>) {
-        if request.header(name).nth(1).is_some() {
-            self.remove_all(request, name);
-        }
+    /// Sets `name`; a later setting of the same name wins.
+    fn replace(&mut self, name: &'a str, value: Cow<'a, [u8]>) {
         self.set.retain(|(set, _)| *set != name);
         self.set.push((name, value));
     }

@@ -3,7 +3,7 @@
 //! The first route whose match holds takes the request. Routes are tried in order, each by
 //! comparisons that neither allocate nor compile anything; the cheap ones come first.
 
-use super::condition::{Test, lower, matches};
+use super::condition::{Test, matches};
 use super::hash::Scheme;
 use super::key::KeySource;
 use super::ramp::{Millis, Schedule};
@@ -178,9 +178,9 @@ pub struct HeaderMatch {
 impl Matcher {
     /// Whether the route takes `request`.
     pub fn takes(&self, request: &Request<'_>) -> bool {
-        self.takes_path(request.path())
+        self.takes_host(request.host())
             && self.takes_method(request.method())
-            && self.takes_host(request.host())
+            && self.takes_path(request.path())
             && self.headers.iter().all(|header| header.holds(request))
     }
 
@@ -198,17 +198,14 @@ impl Matcher {
     }
 
     fn takes_host(&self, host: &[u8]) -> bool {
-        if self.hosts.is_empty() {
-            return true;
-        }
-        let host = lower(host);
-        self.hosts.iter().any(|wanted| match wanted {
-            HostMatch::Any => true,
-            HostMatch::Exact(exact) => *host == *exact.as_bytes(),
-            HostMatch::Below(suffix) => {
-                host.len() > suffix.len() && host.ends_with(suffix.as_bytes())
-            }
-        })
+        self.hosts.is_empty()
+            || self.hosts.iter().any(|wanted| match wanted {
+                HostMatch::Any => true,
+                HostMatch::Exact(exact) => host == exact.as_bytes(),
+                HostMatch::Below(suffix) => {
+                    host.len() > suffix.len() && host.ends_with(suffix.as_bytes())
+                }
+            })
     }
 }
 

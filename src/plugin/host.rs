@@ -140,7 +140,7 @@ fn take(data: *mut u8, size: usize) -> Option<Vec<u8>> {
     }
     let end = (data as usize).checked_add(size)?;
     let pages = core::arch::wasm32::memory_size(0);
-    if end > pages.checked_mul(65_536).unwrap_or(usize::MAX) {
+    if end > pages.saturating_mul(65_536) {
         return None;
     }
     // SAFETY: the SDK's `malloc` made this a boxed slice of `size` bytes and gave it away.
@@ -215,7 +215,7 @@ fn ended(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
     Some((text, rest.get(1..)?))
 }
 
-/// Gives `name` the one line `value`; of several lines only the first is replaced.
+/// Gives `name` the one line `value`.
 pub fn set_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
     // SAFETY: pointers and sizes are those of the slices.
     done(unsafe {
@@ -312,11 +312,11 @@ pub fn tick_every(millis: u32) -> Result<()> {
 }
 
 /// 128 random bits from the host's source for keys.
-pub fn random() -> Option<[u8; 16]> {
+pub fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     // SAFETY: pointer and size are those of the array.
-    let status = unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) };
-    (status == OK).then_some(bytes)
+    done(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })?;
+    Ok(bytes)
 }
 
 /// Answers the request from the proxy.

@@ -2,6 +2,7 @@
 
 use super::host::{self, Map};
 use super::root::InForce;
+use crate::assign::carry::{ROUTE_HEADER, VARIANT_HEADER};
 use crate::assign::condition::all_hold;
 use crate::assign::decide::{Decision, Reason};
 use crate::assign::edits::{Edits, strip};
@@ -19,6 +20,8 @@ use std::rc::Rc;
 const DECIDED: &str = "serinus";
 /// The same of a filter that only observes: it must not keep another from deciding.
 const OBSERVED: &str = "serinus-observed";
+/// What the mark says where access logs are told nothing.
+const UNTOLD: &str = "-";
 /// The property that holds the caller's address.
 const SOURCE: &str = "source\0address";
 
@@ -63,9 +66,9 @@ impl HttpContext for Stream {
             in_force.stats.host_error();
             return Action::Continue;
         };
-        let source = || address(&host::property(SOURCE).ok().flatten()?);
+        let source = || address(&property(&in_force, SOURCE)?);
         let request = Request::new(&lines, &source);
-        if host::property(DECIDED).ok().flatten().is_some() {
+        if property(&in_force, DECIDED).is_some() {
             return Action::Continue;
         }
         self.decide(&in_force, &request)
@@ -74,8 +77,9 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         if let State::Answering(answer) = std::mem::replace(&mut self.state, State::Idle) {
             for (name, value) in answer {
-                let added = host::add_header(Map::Response, name, &value);
-                note(self.in_force.as_deref(), added);
+                if let Some(in_force) = &self.in_force {
+                    note(in_force, host::add_header(Map::Response, name, &value));
+                }
             }
         }
         Action::Continue
@@ -85,24 +89,26 @@ impl HttpContext for Stream {
 impl Stream {
     fn decide(&mut self, in_force: &InForce, request: &Request<'_>) -> Action {
         let Some(policy) = &in_force.policy else {
-            apply(in_force, &strip(request, Trust::Edge));
+            let _ = apply(in_force, &strip(request, Trust::Edge));
             in_force.stats.decided(&Decision::stable(Reason::NoPolicy));
             return Action::Continue;
         };
         let assigner = &policy.assigner;
         let mut edits = strip(request, assigner.trust);
         if assigner.mode == Mode::Bypass {
-            apply(in_force, &edits);
+            let _ = apply(in_force, &edits);
             return Action::Continue;
         }
         let now = now(in_force);
-        let decision = assigner.decide(request, now, &mut host::random);
+        let mut random = || note(in_force, host::random());
+        let decision = assigner.decide(request, now, &mut random);
         in_force.stats.decided(&decision);
         edits.enforce(assigner, request, &decision);
-        apply(in_force, &edits);
-        if policy.access_log {
-            tell(in_force, assigner.mode, &decision);
+        if apply(in_force, &edits).is_none() {
+            take_back(in_force);
+            return Action::Continue;
         }
+        tell(in_force, policy, &decision);
         let answer = answer(policy, request, &decision, now);
         if !answer.is_empty() {
             self.state = State::Answering(answer);
@@ -119,28 +125,46 @@ fn now(in_force: &InForce) -> Millis {
     if !in_force.needs_time {
         return Millis(0);
     }
-    let now = host::now();
-    note(Some(in_force), now.map(|_| ()));
     // Before every ramp: what is in doubt is stable.
-    Millis(now.unwrap_or(i64::MIN))
+    Millis(note(in_force, host::now()).unwrap_or(i64::MIN))
 }
 
-fn apply(in_force: &InForce, edits: &Edits<'_>) {
+/// Makes the changes, removals first; `None` at the first that fails, with the others not made.
+fn apply(in_force: &InForce, edits: &Edits<'_>) -> Option<()> {
     for name in &edits.remove {
-        note(Some(in_force), host::remove_header(Map::Request, name));
+        note(in_force, host::remove_header(Map::Request, name))?;
     }
     for (name, value) in &edits.set {
-        note(Some(in_force), host::set_header(Map::Request, name, value));
+        note(in_force, host::set_header(Map::Request, name, value))?;
+    }
+    Some(())
+}
+
+/// After a change that failed: the request goes on as stable, as far as the host lets it.
+fn take_back(in_force: &InForce) {
+    for name in [VARIANT_HEADER, ROUTE_HEADER] {
+        note(in_force, host::remove_header(Map::Request, name.as_bytes()));
     }
 }
 
-fn tell(in_force: &InForce, mode: Mode, decision: &Decision<'_>) {
-    let name = match mode {
-        Mode::Observe => OBSERVED,
-        Mode::Enforce | Mode::Bypass => DECIDED,
+/// Marks the request as decided, for access logs and for a filter behind this one.
+fn tell(in_force: &InForce, policy: &Policy, decision: &Decision<'_>) {
+    let name = match (policy.assigner.mode, policy.access_log) {
+        (Mode::Observe, false) => return,
+        (Mode::Observe, true) => OBSERVED,
+        (Mode::Enforce | Mode::Bypass, _) => DECIDED,
     };
-    let field = explain::log_field(decision);
-    note(Some(in_force), host::set_property(name, field.as_bytes()));
+    let field = if policy.access_log {
+        explain::log_field(decision)
+    } else {
+        UNTOLD.to_owned()
+    };
+    note(in_force, host::set_property(name, field.as_bytes()));
+}
+
+/// A property; absent if the host fails to say.
+fn property(in_force: &InForce, path: &str) -> Option<Vec<u8>> {
+    note(in_force, host::property(path)).flatten()
 }
 
 /// What the answer is to carry: an issued cookie, and the reason for a caller that may ask.
@@ -167,15 +191,16 @@ fn reply(in_force: &InForce, respond: &Respond) -> Action {
     match host::respond(respond.status, &respond.headers, respond.body.as_bytes()) {
         Ok(()) => Action::Pause,
         failed => {
-            note(Some(in_force), failed);
+            note(in_force, failed);
             Action::Continue
         }
     }
 }
 
-/// Counts a host call that failed.
-fn note(in_force: Option<&InForce>, called: host::Result<()>) {
-    if let (Some(in_force), Err(_)) = (in_force, called) {
+/// What a host call gave; one that failed is counted.
+fn note<T>(in_force: &InForce, called: host::Result<T>) -> Option<T> {
+    if called.is_err() {
         in_force.stats.host_error();
     }
+    called.ok()
 }

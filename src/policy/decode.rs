@@ -1,7 +1,7 @@
 //! Reads a [`Node`] into the raw types of the policy, and never stops at the first problem.
 //!
 //! Own and not serde's derive: serde ends at the first error, and its messages name Rust types
-//! where a policy's author wants to hear what to write. The [`record!`] macro makes the struct, its
+//! where a policy's author wants to hear what to write. The `record!` macro makes the struct, its
 //! reader and (through schemars) its JSON Schema out of one list of fields, so that none of the
 //! three can drift from the others.
 

@@ -24,7 +24,12 @@ pub type Found = Result<Node, Refusal>;
 /// # Errors
 /// The file is neither YAML nor JSON.
 pub fn policies(text: &str) -> Result<Vec<Found>, Refusal> {
-    let documents = yaml::read(text)?;
+    let documents = yaml::read(text).or_else(|refusal| {
+        // Not all JSON is YAML: escaped surrogates are not, for one.
+        json::read(text.as_bytes())
+            .map(|tree| vec![tree])
+            .map_err(|_| refusal)
+    })?;
     Ok(documents.iter().flat_map(in_document).collect())
 }
 

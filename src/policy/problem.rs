@@ -10,6 +10,9 @@ use std::fmt;
 /// more is most often the wrong file.
 pub const MOST: usize = 100;
 
+/// Characters of a key that are shown.
+const LONGEST_KEY: usize = 100;
+
 /// One step of a path into a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -39,8 +42,12 @@ impl fmt::Display for Problem {
         }
         for (n, step) in self.path.iter().enumerate() {
             match step {
-                Step::Key(key) if n == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Key(key) => {
+                    let dot = if n == 0 { "" } else { "." };
+                    // A key is the author's text: it must not break the line.
+                    let key: String = key.chars().take(LONGEST_KEY).collect();
+                    write!(f, "{dot}{}", key.escape_debug())?;
+                }
                 Step::Index(index) => write!(f, "[{index}]")?,
             }
         }

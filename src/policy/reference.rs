@@ -126,11 +126,7 @@ fn about(schema: &Value) -> String {
 
 /// What each of a few texts means, where the schema says so.
 fn choices(schema: &Value) -> String {
-    let inner = schema
-        .get("anyOf")
-        .and_then(|any| any.get(0))
-        .unwrap_or(schema);
-    let choices = inner.get("oneOf").and_then(Value::as_array);
+    let choices = schema.get("oneOf").and_then(Value::as_array);
     let told = choices
         .into_iter()
         .flatten()

@@ -2,7 +2,7 @@
 //!
 //! Plain scalars follow YAML 1.2's core schema, and `yes`, `no`, `on` and `off` are booleans besides:
 //! the YAML of Kubernetes and of Envoy reads them so, and a policy must not mean one thing here and
-//! another there. Aliases are resolved; the tree that comes of them is bounded by [`MOST_NODES`].
+//! another there. Aliases are resolved; the tree that comes of them is bounded.
 
 use super::problem::Refusal;
 use super::tree::{Node, Value};

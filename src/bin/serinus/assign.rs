@@ -33,7 +33,7 @@ A decision: {"route","variant","reason","key","slot","share"}
 Example:
   $ echo '{"method":"GET","path":"/checkout","headers":[["x-user-id","anna"]]}' |
       serinus assign --policy shop.yaml
-  {"route":"checkout","variant":"stable","reason":"rest","key":"header:x-user-id","slot":551433,"share":990000}
+  {"route":"checkout","variant":"stable","reason":"rest","key":"header:x-user-id","slot":212933,"share":990000}
 
 A caller without a key whom the route issues a cookie gets a new random id on each line, as it would
 on each first request.

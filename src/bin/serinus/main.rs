@@ -1,9 +1,11 @@
 //! The command-line tool: the filter's core, natively.
 mod assign;
 mod check;
+mod compare;
 mod hash;
 mod lines;
 mod policy_file;
+mod response;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ enum Command {
     Check(check::Args),
     Assign(assign::Args),
     Hash(hash::Args),
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Assign(args) => assign::run(&args).map(answered),
         Command::Hash(args) => hash::run(&args).map(answered),
+        Command::Compare(args) => compare::run(&args),
     };
     done.unwrap_or_else(|lines::Failure(message)| {
         eprintln!("serinus: {message}");

@@ -264,7 +264,11 @@ pub fn pattern(text: &str, problems: &mut Problems) -> Option<Regex> {
     };
     // Alone first: `a)(b` would compile once the whole is put in a group.
     match build(text).and_then(|_| build(&format!("^(?:{text})$"))) {
-        Ok(regex) => Some(regex),
+        Ok(regex) => {
+            // The first use makes the library's working memory: not on a request's time.
+            regex.is_match("");
+            Some(regex)
+        }
         Err(error) if error.to_string().contains("size limit") => {
             problems.say(
                 format!(

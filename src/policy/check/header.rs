@@ -9,14 +9,14 @@ use crate::policy::value::{HeaderName, HeaderValue};
 /// Headers set at one place; each costs a host call on every request that it is set on.
 const MOST_HEADERS: usize = 32;
 
-/// Headers that the proxy itself owns: setting one would break the message.
-const PROXYS_OWN: [&str; 6] = [
+/// Headers that the proxy itself owns: setting one would break the message. `upgrade` may be set:
+/// an answer with status 426 must have it (RFC 9110, part 15.5.22).
+const PROXYS_OWN: [&str; 5] = [
     "connection",
     "content-length",
     "host",
     "te",
     "transfer-encoding",
-    "upgrade",
 ];
 
 /// The headers of `key`, with names in lower case.

@@ -47,7 +47,7 @@ record! {
         /// Test: has this text somewhere.
         "contains" => contains: Option<SomeText>,
         /// Test: the whole value matches this regular expression. ASCII classes; no look-around, no
-        /// back-references. Values over 4096 bytes and values that are not UTF-8 never match.
+        /// back-references. Values over 2048 bytes and values that are not UTF-8 never match.
         "regex" => regex: Option<SomeText>,
         /// Test: equal to one of these texts.
         "in" => one_of: Option<Vec<Text>>,

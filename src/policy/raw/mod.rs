@@ -100,8 +100,9 @@ record! {
 record! {
     /// What is told about each request.
     pub struct Report {
-        /// Route, variant and reason in the filter state `wasm.serinus`, for access logs and other
-        /// filters: one host call a request. Default: `true`.
+        /// Route, variant and reason in the filter state `wasm.serinus`, for access logs. The mark is
+        /// set anyway, for a Serinus behind this one, so it costs no further host call; `false`
+        /// keeps the decision out of the logs. Default: `true`.
         "accessLog" => access_log: Option<bool>,
         /// Outcomes by upstream host in the state document: one host call a request.
         "hosts" => hosts: Option<bool>,

@@ -1,0 +1,117 @@
+# Builds, shows and tests Serinus. Everything that is fetched or built goes below target/.
+# Needs Rust by rustup, Python 3.11 with venv, and Node; a target that misses one says so.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+CARGO_TARGET_DIR ?= target
+WASM_TARGET := wasm32-unknown-unknown
+TOOLS := target/tools
+PYTHON := target/venv/bin/python
+# The runner of wasm-bindgen-test must have the version of the library in Cargo.lock.
+BINDGEN_VERSION := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
+BINDGEN := $(TOOLS)/wasm-bindgen-$(BINDGEN_VERSION)/bin/wasm-bindgen-test-runner
+DENY_VERSION := 0.20.2
+DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+# The package that runs Envoy lies there and is not installed.
+export PYTHONPATH := tests/e2e
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help: ## lists the targets
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: wasm tool ## the filter at target/serinus.wasm and the native tool at target/serinus
+
+.PHONY: wasm
+wasm: need-rust ## the filter alone
+	cargo rustc --locked --profile filter --lib --crate-type cdylib \
+		--no-default-features --features plugin --target $(WASM_TARGET)
+	@mkdir -p target
+	cp $(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus.wasm target/serinus.wasm
+
+.PHONY: tool
+tool: need-rust ## the native tool alone
+	cargo build --locked --release --bin serinus
+	@mkdir -p target
+	@rm -f target/serinus
+	cp $(CARGO_TARGET_DIR)/release/serinus target/serinus
+
+.PHONY: demo
+demo: wasm need-envoy ## two versions of a shop behind a real Envoy: who goes where, and why
+	@$(PYTHON) demo/demo.py
+
+.PHONY: test
+test: test-core test-wasm test-host test-e2e ## all tests
+
+.PHONY: test-core
+test-core: need-rust ## unit, property and command-line tests of the native build
+	cargo test --locked
+
+.PHONY: test-wasm
+test-wasm: need-rust need-node $(BINDGEN) ## the same core as wasm32, in Node
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(abspath $(BINDGEN)) \
+		cargo test --locked --no-default-features --target $(WASM_TARGET) --test decisions --test diff_pairs --test hash_vectors
+
+.PHONY: test-host
+test-host: wasm ## the compiled filter against a strict fake host
+	cargo test --locked --package serinus-host-tests
+
+.PHONY: test-e2e
+test-e2e: wasm need-envoy ## the filter in real Envoys of two versions
+	$(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e
+
+.PHONY: lint
+lint: lint-rust lint-python lint-deny ## formatting, clippy, docs, licences
+
+.PHONY: lint-rust
+lint-rust: need-rust ## formatting, clippy for both sides, docs without warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --lib --no-default-features --features plugin --target $(WASM_TARGET) -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --lib \
+		--no-default-features --features plugin --target $(WASM_TARGET)
+
+.PHONY: lint-python
+lint-python: need-envoy ## formatting and mistakes of the Python in tests/ and demo/
+	target/venv/bin/ruff format --check demo tests/e2e
+	target/venv/bin/ruff check demo tests/e2e
+
+.PHONY: lint-deny
+lint-deny: need-rust $(DENY) ## licences, bans and sources of all dependencies
+	$(DENY) --locked --all-features check licenses bans sources
+
+.PHONY: docs
+docs: need-rust ## writes docs/policy.md and docs/policy.schema.json from the code
+	SERINUS_WRITE_DOCS=1 cargo test --locked --test reference
+
+.PHONY: clean
+clean: ## removes all that was built or fetched
+	rm -rf target
+
+# What a target needs, each with one line that says how to get it.
+
+.PHONY: need-rust
+need-rust:
+	@command -v cargo >/dev/null || { echo "serinus: cargo is missing: install Rust by rustup" >&2; exit 1; }
+	@rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null | xargs -r test -d || \
+		{ echo "serinus: Rust cannot build for $(WASM_TARGET): rustup target add $(WASM_TARGET)" >&2; exit 1; }
+
+.PHONY: need-node
+need-node:
+	@command -v node >/dev/null || { echo "serinus: node is missing: install Node.js 20 or newer" >&2; exit 1; }
+
+.PHONY: need-envoy
+need-envoy:
+	@tests/e2e/setup.sh
+
+# Tools that Cargo builds once, each in a folder of its version.
+
+$(TOOLS)/wasm-bindgen-%/bin/wasm-bindgen-test-runner:
+	cargo install --quiet wasm-bindgen-cli --version $* --root $(TOOLS)/wasm-bindgen-$*
+
+$(TOOLS)/cargo-deny-%/bin/cargo-deny:
+	cargo install --quiet --locked cargo-deny --version $* --root $(TOOLS)/cargo-deny-$*

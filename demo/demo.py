@@ -1,0 +1,184 @@
+"""Serinus at work: two versions of a shop behind a real Envoy, a share that is raised under load.
+
+Run it by `make demo`. Every number that it prints was measured in that run; it ends with 1 if a
+promise did not hold.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from serinus_e2e import paths
+from serinus_e2e.client import Answer, Client
+from serinus_e2e.config import Upstreams
+from serinus_e2e.envoy import EcdsEnvoy, eventually
+from serinus_e2e.load import Load
+from serinus_e2e.shop import Shop
+
+NAMES = "anna ben chen dora emil fatma goran hana igor jana kofi lena mira nils olga pavel".split()
+USERS = [f"{NAMES[number % len(NAMES)]}-{number}" for number in range(1200)]
+SHARE = 5  # what envoy-config/ecds-filter.yaml asks for
+RAISED = 25
+ROUNDS = 2
+
+console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True, highlight=False)
+
+
+class Visit(NamedTuple):
+    """What one request came to."""
+
+    version: str
+    path: str
+    route: str
+    variant: str
+    reason: str
+
+
+def ask(client: Client, user: str) -> Answer:
+    """Every user always sends the same request: some are employees, some have an old app."""
+    number = int(user.rpartition("-")[2])
+    headers = {"x-user-id": user}
+    if number % 50 == 7:
+        headers["x-employee"] = "true"
+    if number % 30 == 11:
+        headers["x-app-version"] = "1.9.3"
+    return client.ask("/get_widgets?page=2" if number % 4 == 0 else "/cart", headers=headers)
+
+
+def visit(answer: Answer) -> Visit:
+    said = answer.reason
+    reason = f"rule {said['rule']}" if said["reason"] == "rule" else said["reason"]
+    return Visit(answer.version, answer.path, said["route"], said["variant"], reason)
+
+
+def policy_at(envoy: EcdsEnvoy, share: int) -> Any:
+    """The example's policy with this share on all its routes."""
+    policy = envoy.policy_file.policy
+    for route in policy["routes"]:
+        route["variants"][0]["share"] = f"{share}%"
+    return policy
+
+
+def table(*columns: str) -> Table:
+    made = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in ("users", "requests") else "left")
+    return made
+
+
+def print_visits(visits: dict[str, list[Visit]]) -> None:
+    users: dict[Visit, set[str]] = defaultdict(set)
+    requests: Counter[Visit] = Counter()
+    for user, seen in visits.items():
+        for one in seen:
+            users[one].add(user)
+            requests[one] += 1
+    rows = table("route", "variant", "because", "users", "requests", "answered by", "as")
+    for one in sorted(users, key=lambda one: (one.route, one.variant, one.reason)):
+        counts = str(len(users[one])), str(requests[one])
+        rows.add_row(one.route, one.variant, one.reason, *counts, f"shop {one.version}", one.path)
+    console.print(rows)
+
+
+def drawn(visits: dict[str, list[Visit]]) -> dict[str, str]:
+    """The variant of every user for whom the share decided, by the last answer."""
+    last = {user: seen[-1] for user, seen in visits.items()}
+    return {user: one.variant for user, one in last.items() if one.reason in ("share", "rest")}
+
+
+def moved(visits: dict[str, list[Visit]]) -> int:
+    """Users who were answered by more than one version."""
+    return sum(len({one.version for one in seen}) > 1 for seen in visits.values())
+
+
+def print_shares(asked: int, variants: dict[str, str]) -> None:
+    canaries = sum(variant == "canary" for variant in variants.values())
+    sigma = 100 * math.sqrt(asked / 100 * (1 - asked / 100) / len(variants))
+    console.print(
+        f"share asked {asked:.2f} %, share seen {100 * canaries / len(variants):.2f} % "
+        f"({canaries} of {len(variants)} users whom no rule decided; chance gives ±{sigma:.2f})"
+    )
+
+
+def drive(envoy: EcdsEnvoy) -> Load:
+    """Every user asks, `ROUNDS` times."""
+    with Load(envoy.port, False, USERS, ask, keep=visit) as load:
+        eventually(lambda: load.rounds >= ROUNDS, "every user is answered", 120)
+    return load
+
+
+def raise_share(envoy: EcdsEnvoy) -> tuple[Load, int, float]:
+    """Raises the share under load: by which request it was in force, and after how many ms."""
+    with Load(envoy.port, False, USERS, ask, keep=visit) as load:
+        eventually(lambda: load.requests >= len(USERS) // 2, "the users ask", 60)
+        began = time.monotonic()
+        envoy.apply(policy_at(envoy, RAISED))
+        took = 1000 * (time.monotonic() - began)
+        done = load.requests
+        load.another_round()
+    return load, done, took
+
+
+def show(envoy: EcdsEnvoy) -> bool:
+    """The whole demo on a running Envoy; whether all promises held."""
+    first = drive(envoy)
+    console.print(f"\n[bold]{first.requests} requests of {len(USERS)} users[/bold]\n")
+    print_visits(first.answers)
+    before = drawn(first.answers)
+    console.print()
+    print_shares(SHARE, before)
+    console.print(
+        f"users who moved: {moved(first.answers) or 'none'}; failed requests: {len(first.failures)}"
+    )
+
+    console.print(f"\n[bold]The share is raised to {RAISED} % while all users keep asking[/bold]\n")
+    second, at, took = raise_share(envoy)
+    after = drawn(second.answers)
+    inside = {user for user, variant in before.items() if variant == "canary"}
+    left = {user for user in inside if any(one.variant != "canary" for one in second.answers[user])}
+    joined = {user for user, variant in after.items() if variant == "canary"} - inside
+    console.print(
+        f"{second.requests} requests, the new policy in force on all workers within {took:.0f} ms "
+        f"(by request {at}); failed requests: {len(second.failures)}"
+    )
+    print_shares(RAISED, after)
+    console.print(
+        f"canary before: {len(inside)} users; joined: {len(joined)}; "
+        f"[bold]left the canary: {len(left) or 'nobody'}[/bold]"
+    )
+    return not (left or moved(first.answers) or first.failures or second.failures)
+
+
+def main() -> int:
+    version = paths.VERSIONS[0]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
+        v1, v2 = (stack.enter_context(Shop.start(version)) for version in ("v1", "v2"))
+        envoy = stack.enter_context(EcdsEnvoy(version, folder, Upstreams(v1.port, v2.port)))
+        console.print(
+            f"Envoy {version} with two workers on port {envoy.port}, envoy-config/ecds.yaml; "
+            f"shop v1 on {v1.port}, shop v2 on {v2.port}"
+        )
+        held = show(envoy)
+    console.print("\nEnvoy and both shops are stopped.")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except paths.Missing as missing:
+        sys.exit(f"serinus: {missing}")
+    except KeyboardInterrupt:
+        sys.exit(130)

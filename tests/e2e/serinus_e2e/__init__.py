@@ -1,0 +1,1 @@
+"""Runs Serinus in a real Envoy, for the tests and the demo."""

@@ -1,0 +1,61 @@
+"""Requests that no well-behaved client library sends."""
+
+from __future__ import annotations
+
+import socket
+
+import h2.config
+import h2.connection
+import h2.events
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+def send(
+    port: int, http2: bool, method: bytes, target: bytes, headers: RawHeaders
+) -> tuple[int, bytes]:
+    """Status and body of the answer to a request without a body; `host` is among the headers."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        exchange = _http2 if http2 else _http1
+        return exchange(connection, method, target, headers)
+
+
+def _http1(
+    connection: socket.socket, method: bytes, target: bytes, headers: RawHeaders
+) -> tuple[int, bytes]:
+    lines = [method + b" " + target + b" HTTP/1.1", b"connection: close"]
+    lines += [name + b": " + value for name, value in headers]
+    connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
+    answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head, "the connection ended without an answer"
+    return int(head.split(b" ", 2)[1]), body
+
+
+def _http2(
+    connection: socket.socket, method: bytes, target: bytes, headers: RawHeaders
+) -> tuple[int, bytes]:
+    config = h2.config.H2Configuration(
+        header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
+    )
+    h2_connection = h2.connection.H2Connection(config)
+    h2_connection.initiate_connection()
+    pseudo = [(b":method", method), (b":scheme", b"http"), (b":path", target)]
+    pseudo += [(b":authority", value) for name, value in headers if name == b"host"][:1]
+    fields = [(name, value) for name, value in headers if name != b"host"]
+    h2_connection.send_headers(1, pseudo + fields, end_stream=True)
+    connection.sendall(h2_connection.data_to_send())
+
+    status, body = 0, b""
+    while data := connection.recv(65536):
+        for event in h2_connection.receive_data(data):
+            if isinstance(event, h2.events.ResponseReceived):
+                status = int(dict(event.headers)[b":status"])
+            elif isinstance(event, h2.events.DataReceived):
+                body += event.data
+            elif isinstance(event, h2.events.StreamEnded):
+                return status, body
+            elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
+                return status, body
+        connection.sendall(h2_connection.data_to_send())
+    return status, body

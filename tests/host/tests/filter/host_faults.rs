@@ -1,0 +1,195 @@
+//! Whatever a host call answers, the filter does not trap and the request goes on.
+//!
+//! Every function that the filter calls fails in every way that it can, in every call and only
+//! in the first and second, from the configuration on and only in requests.
+
+use std::collections::BTreeSet;
+
+use serinus_host_tests::{Calls, Effect, Failure, Fault, Filter, Outcome, Process, Request};
+
+use crate::host_calls::CALLED;
+use crate::policies::{CANARY, EVERY_HOST_CALL};
+use crate::{BAD_POLICY, request, variant, worker_of};
+
+/// A bad policy first, then two good ones.
+const POLICIES: [&str; 3] = [BAD_POLICY, CANARY, EVERY_HOST_CALL];
+
+/// Requests that between them make every host call of the filter.
+fn requests() -> [Request; 4] {
+    let forged = request()
+        .header("x-serinus-variant", "canary")
+        .header("baggage", "serinus=a:b");
+    [
+        Request::get("/checkout").header("x-serinus-explain", "1"),
+        forged,
+        Request::get("/old/app"),
+        request().aborted(),
+    ]
+}
+
+/// Each way in which each function can fail.
+fn faults() -> Vec<(&'static str, Effect)> {
+    let of = |function: &'static str| {
+        let effects = Fault::effects(function);
+        effects.into_iter().map(move |effect| (function, effect))
+    };
+    CALLED.into_iter().flat_map(of).collect()
+}
+
+/// A whole life under faults: two policies, a bad one, requests and ticks; then a sound request.
+fn live(early: &[Fault], late: &[Fault]) -> Result<Vec<Outcome>, Failure> {
+    let mut filter = Filter::new(&Process::new());
+    filter.set_faults(early.iter().cloned());
+    for policy in [BAD_POLICY, CANARY, EVERY_HOST_CALL] {
+        assert!(
+            filter.try_configure(policy)?.accepted,
+            "every policy is accepted"
+        );
+    }
+    filter.set_faults(late.iter().cloned());
+    let mut outcomes = Vec::new();
+    for request in requests() {
+        outcomes.push(filter.try_request(&request)?);
+        filter.try_tick()?;
+    }
+    filter.set_faults([]);
+    filter.try_configure(CANARY)?;
+    let sound = filter.try_request(&request())?;
+    assert_eq!(
+        variant(&sound),
+        "canary",
+        "the filter works when the host works again"
+    );
+    Ok(outcomes)
+}
+
+/// What went wrong in a life, if anything did.
+fn harm(early: &[Fault], late: &[Fault]) -> Option<String> {
+    let outcomes = match live(early, late) {
+        Ok(outcomes) => outcomes,
+        Err(failure) => return Some(failure.to_string()),
+    };
+    let answers_by_rule = |n| n == 2;
+    let stuck = outcomes.iter().enumerate().find(|(n, outcome)| {
+        let answered = answers_by_rule(*n) && outcome.local_response.is_some();
+        !outcome.continued() && !answered
+    });
+    stuck.map(|(n, _)| format!("request {n} did not go on"))
+}
+
+fn assert_harmless(harms: impl Iterator<Item = (String, Option<String>)>) {
+    let harms: Vec<_> = harms
+        .filter_map(|(fault, harm)| Some(format!("{fault}: {}", harm?)))
+        .collect();
+    assert!(
+        harms.is_empty(),
+        "{} faults do harm:\n{}",
+        harms.len(),
+        harms.join("\n")
+    );
+}
+
+fn name(function: &str, effect: &Effect) -> String {
+    let effect: String = format!("{effect:?}").chars().take(60).collect();
+    format!("{function} {effect}")
+}
+
+#[test]
+fn a_life_in_these_tests_makes_every_call_that_the_filter_can_make() {
+    let mut filter = Filter::new(&Process::new());
+    let mut made = BTreeSet::new();
+    let mut note = |calls: Calls| made.extend(calls.iter().map(|call| call.function));
+    for policy in POLICIES {
+        note(filter.configure(policy).calls);
+    }
+    for request in requests() {
+        note(filter.request(request).calls);
+        note(filter.tick());
+    }
+    assert_eq!(made.into_iter().collect::<Vec<_>>(), CALLED);
+}
+
+#[test]
+fn every_fault_from_the_configuration_on_is_harmless() {
+    assert_harmless(faults().into_iter().map(|(function, effect)| {
+        let every = [Fault::every(function, effect.clone())];
+        (name(function, &effect), harm(&every, &every))
+    }));
+}
+
+#[test]
+fn every_fault_in_requests_is_harmless() {
+    assert_harmless(faults().into_iter().map(|(function, effect)| {
+        let every = [Fault::every(function, effect.clone())];
+        (name(function, &effect), harm(&[], &every))
+    }));
+}
+
+#[test]
+fn every_fault_of_a_single_call_is_harmless() {
+    assert_harmless(faults().into_iter().flat_map(|(function, effect)| {
+        [1, 2].map(|n| {
+            let nth = [Fault::nth(function, n, effect.clone())];
+            (
+                format!("call {n} of {}", name(function, &effect)),
+                harm(&nth, &nth),
+            )
+        })
+    }));
+}
+
+#[test]
+fn a_host_where_nothing_works_is_harmless() {
+    for status in (1..=12).chain([77]) {
+        let all: Vec<_> = CALLED
+            .iter()
+            .map(|f| Fault::every(f, Effect::Status(status)))
+            .collect();
+        assert_eq!(harm(&all, &all), None, "status {status}");
+    }
+}
+
+#[test]
+fn what_a_request_could_not_do_is_counted() {
+    let counted = [
+        "proxy_add_header_map_value",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_header_map_pairs",
+        "proxy_remove_header_map_value",
+        "proxy_replace_header_map_value",
+        "proxy_send_local_response",
+        "proxy_set_property",
+    ];
+    for function in counted {
+        let process = Process::new();
+        let mut filter = worker_of(&process, EVERY_HOST_CALL);
+        filter.set_faults([Fault::every(function, Effect::Status(10))]);
+        for request in requests() {
+            filter.request(request);
+        }
+        filter.set_faults([]);
+        filter.tick();
+        let errors = process.metric("serinus_host_errors_total");
+        assert!(errors > Some(0), "{function}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_change_that_the_host_refuses_leaves_the_request_to_stable_on_its_own_path() {
+    const REWRITING: &str = r#"{"routes": [{"name": "checkout", "key": [{"header": "x-user-id"}],
+        "variants": [{"name": "canary", "share": "100%", "setHeaders": {"x-api": "2"},
+        "rewritePath": {"prefix": "/checkout", "with": "/v2"}}]}]}"#;
+    for n in [1, 2, 3, 4] {
+        let mut filter = worker_of(&Process::new(), REWRITING);
+        let refused = Effect::Status(1);
+        filter.set_faults([Fault::nth("proxy_replace_header_map_value", n, refused)]);
+        let outcome = filter.request(request());
+        assert_eq!(variant(&outcome), "stable", "call {n}");
+        assert_eq!(
+            outcome.headers.text(":path"),
+            Some("/checkout/pay"),
+            "call {n}"
+        );
+        assert!(outcome.filter_state.is_empty(), "call {n}");
+    }
+}

@@ -1,0 +1,86 @@
+//! The policies of these tests.
+
+use std::fmt::Write as _;
+
+/// Everyone with a key gets the canary.
+pub const CANARY: &str = r#"{"routes": [{"name": "checkout", "key": [{"header": "x-user-id"}],
+    "variants": [{"name": "canary", "share": "100%"}]}]}"#;
+
+/// Nobody gets the canary.
+pub const STABLE: &str = r#"{"routes": [{"name": "checkout", "key": [{"header": "x-user-id"}],
+    "variants": [{"name": "canary", "share": "0%"}]}]}"#;
+
+/// Every second caller gets the canary.
+pub const HALF: &str = r#"{"routes": [{"name": "checkout", "key": [{"header": "x-user-id"}],
+    "variants": [{"name": "canary", "share": "50%"}]}]}"#;
+
+/// No request meets the route.
+pub const NO_ROUTE: &str = r#"{"routes": [{"name": "checkout", "match": {"hosts": ["other.example"]},
+    "key": [{"header": "x-user-id"}], "variants": [{"name": "canary", "share": "100%"}]}]}"#;
+
+/// As [`CANARY`], without telling access logs.
+pub const CANARY_UNLOGGED: &str = r#"{"report": {"accessLog": false}, "routes": [
+    {"name": "checkout", "key": [{"header": "x-user-id"}],
+    "variants": [{"name": "canary", "share": "100%"}]}]}"#;
+
+/// As [`CANARY`], behind a hop that is believed.
+pub const MESH: &str = r#"{"trust": "mesh", "routes": [
+    {"name": "checkout", "key": [{"header": "x-user-id"}],
+    "variants": [{"name": "canary", "share": "0%"}]}]}"#;
+
+/// Every source of a key that a caller fills; everyone with one gets the canary.
+pub const EVERY_KEY: &str = r#"{"routes": [{"name": "checkout", "key": [
+    {"header": "x-user-id"}, {"cookie": "session_id"},
+    {"jwtClaim": "sub", "header": "authorization"}, {"query": "user"}, {"baggage": "user"}],
+    "variants": [{"name": "canary", "share": "100%"}]}]}"#;
+
+/// Every kind of condition, and none holds for an ordinary request; then the key decides.
+pub const EVERY_CONDITION: &str = r#"{"routes": [
+    {"name": "elsewhere", "match": {"hosts": ["*.elsewhere.example"], "path": {"prefix": "/else"},
+      "methods": ["DELETE"], "headers": [{"name": "x-tenant", "regex": "no(pe)+"}]}},
+    {"name": "pattern", "match": {"path": {"regex": "/no/[a-z]+/where"}}},
+    {"name": "checkout", "key": [{"header": "x-user-id"}],
+    "variants": [{"name": "canary", "share": "100%"}],
+    "rules": [
+      {"name": "exact", "when": [{"header": "x-employee", "exact": "yes"}], "then": {"variant": "stable"}},
+      {"name": "prefix", "when": [{"cookie": "group", "prefix": "beta-"}], "then": {"variant": "stable"}},
+      {"name": "suffix", "when": [{"query": "lang", "suffix": "-x"}], "then": {"variant": "stable"}},
+      {"name": "contains", "when": [{"path": {}, "contains": "/internal/"}], "then": {"variant": "stable"}},
+      {"name": "regex", "when": [{"host": {}, "regex": "qa[0-9]+\\.example"}], "then": {"variant": "stable"}},
+      {"name": "in", "when": [{"method": {}, "in": ["TRACE"]}], "then": {"variant": "stable"}},
+      {"name": "present", "when": [{"header": "x-force-stable", "present": true}], "then": {"variant": "stable"}},
+      {"name": "semver", "when": [{"header": "x-app", "semver": ">=99"}], "then": {"variant": "stable"}},
+      {"name": "number", "when": [{"query": "age", "number": "> 1000"}], "then": {"variant": "stable"}},
+      {"name": "claim", "when": [{"jwtClaim": "org", "header": "authorization", "exact": "acme"}],
+        "then": {"variant": "stable"}},
+      {"name": "cidr", "when": [{"clientIp": {}, "cidr": ["10.0.0.0/8"]}], "then": {"variant": "stable"}}
+    ]}]}"#;
+
+/// Every kind of host call: the clock for a ramp, the address for a condition, random bytes for a
+/// cookie, headers, the path and the baggage for the canary, and a reason on the response.
+pub const EVERY_HOST_CALL: &str = r#"{
+    "explain": {"when": [{"clientIp": {}, "cidr": ["203.0.113.0/24"]}]},
+    "report": {"accessLog": true, "baggage": true},
+    "routes": [
+    {"name": "old", "match": {"path": {"prefix": "/old"}}, "rules": [{"name": "gone",
+      "when": [{"path": {}, "prefix": "/old"}],
+      "then": {"respond": {"status": 426, "headers": {"x-use": "h2c"}, "body": "upgrade"}}}]},
+    {"name": "checkout", "key": [{"header": "x-user-id"}, {"issueCookie": "serinus"}],
+    "variants": [{"name": "canary",
+      "ramp": {"start": "2026-11-01T00:00:00Z", "steps": ["1%", "100%"], "every": "10m"},
+      "setHeaders": {"x-api-version": "2"},
+      "rewritePath": {"prefix": "/checkout", "with": "/v2/checkout"}}]}]}"#;
+
+/// A policy with so many routes that no request meets, before [`CANARY`]'s.
+pub fn with_routes_before(count: usize) -> String {
+    let mut routes = String::new();
+    for n in 0..count {
+        write!(
+            routes,
+            r#"{{"name": "r{n}", "match": {{"hosts": ["h{n}.example"], "path": {{"regex": "/r{n}/[0-9]+"}}}},
+            "key": [{{"header": "x-user-id"}}], "variants": [{{"name": "canary", "share": "1%"}}]}},"#
+        )
+        .expect("a string");
+    }
+    CANARY.replacen(r#""routes": ["#, &format!(r#""routes": [{routes}"#), 1)
+}
