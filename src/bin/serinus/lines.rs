@@ -80,6 +80,14 @@ pub fn each_line(
     output.flush().or_else(|error| ended(&error))
 }
 
+/// Writes one line of JSON after all others.
+///
+/// # Errors
+/// A failed write; a closed pipe is not an error.
+pub fn last_line(value: &serde_json::Value) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{value}").or_else(|error| ended(&error))
+}
+
 fn ended(error: &io::Error) -> Result<(), Failure> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Ok(());

@@ -1,5 +1,7 @@
 //! The command-line tool: the filter's core, natively.
+mod judge;
 mod lines;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -13,8 +15,16 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Judge(judge::Judge),
+}
 
 fn main() -> ExitCode {
-    match Cli::parse().command {}
+    let done = match Cli::parse().command {
+        Command::Judge(command) => command.run(),
+    };
+    done.unwrap_or_else(|lines::Failure(message)| {
+        eprintln!("serinus: {message}");
+        ExitCode::from(2)
+    })
 }

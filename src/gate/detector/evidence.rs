@@ -1,0 +1,112 @@
+//! How likely the canary is worse rather than as stable, over all times it may have turned.
+//!
+//! Given how many events both sides had in a block, the canary's part of them is binomial with a
+//! probability that depends on the two numbers of requests alone; stable's true rate drops out,
+//! and with it every shared outage, drift and time of day. Against "at most `tolerance` times
+//! stable's rate" stand nine alternatives, 1.25 to 80 times that. Each runs a Shiryaev-Roberts
+//! sum: it may begin at any block, forgets what spoke for the canary before, and its expectation
+//! under a good canary grows by one with each second. The mean of the nine is compared with a
+//! threshold in seconds, so that `falseAlarmEvery` is what it says, for Poisson traffic at least
+//! (Shiryaev 1963, Roberts 1966; Pollak 1987 for the mixture).
+//!
+//! A drop (conversions) is the same with the sides' roles changed.
+
+use super::blocks::Block;
+use serde::{Deserialize, Serialize};
+
+/// Rates over the tolerated one that are looked for.
+pub const RATIOS: [f64; 9] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0];
+/// The most that one block may add, so that no single block decides.
+const MAX_STEP: f64 = 9.0;
+/// Evidence is not piled up beyond this.
+const MAX_ODDS: f64 = 60.0;
+/// The mean of the nine is their sum less this.
+pub(super) const LN_RATIOS: f64 = 2.197_224_577_336_219_6;
+
+/// Which way a signal is bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// More is worse: errors, slow, diffs.
+    Rise,
+    /// Less is worse: conversions.
+    Drop,
+}
+
+/// What a block says for one ratio, before over-dispersion discounts it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// ln of the likelihood ratio.
+    pub total: f64,
+    /// How much of that one more event of the canary would add.
+    pub per_event: f64,
+}
+
+/// The steps of a block for each of [`RATIOS`]. `tolerance` is how much worse is still good.
+pub(super) fn steps(
+    block: &Block,
+    direction: Direction,
+    tolerance: f64,
+) -> impl Iterator<Item = Step> {
+    let (canary, stable) = (block.pair.canary, block.pair.stable);
+    let weight = match direction {
+        Direction::Rise => tolerance,
+        Direction::Drop => tolerance.recip(),
+    };
+    // The probability that an event is the canary's if it is just tolerable.
+    let rho = weight * canary.n / (weight * canary.n + stable.n);
+    RATIOS.into_iter().map(move |ratio| {
+        let ratio = match direction {
+            Direction::Rise => ratio,
+            Direction::Drop => ratio.recip(),
+        };
+        let of_any = (rho * (ratio - 1.0)).ln_1p();
+        let per_event = ratio.ln() - of_any;
+        Step {
+            total: canary.k * per_event - stable.k * of_any,
+            per_event,
+        }
+    })
+}
+
+/// The running evidence for each of [`RATIOS`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    odds: [f64; RATIOS.len()],
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self {
+            odds: [f64::NEG_INFINITY; RATIOS.len()],
+        }
+    }
+}
+
+impl Evidence {
+    /// Takes in a block. `phi`, at least 1, discounts it.
+    pub fn learn(&mut self, block: &Block, direction: Direction, tolerance: f64, phi: f64) {
+        if block.pair.canary.k + block.pair.stable.k <= 0.0 {
+            return;
+        }
+        let steps = steps(block, direction, tolerance);
+        for (odds, step) in self.odds.iter_mut().zip(steps) {
+            *odds = (softplus(*odds) + (step.total / phi).min(MAX_STEP)).min(MAX_ODDS);
+        }
+    }
+
+    /// ln of the mean of the nine sums.
+    #[must_use]
+    pub fn log_odds(&self) -> f64 {
+        let top = self.odds.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if top == f64::NEG_INFINITY {
+            return top;
+        }
+        let sum: f64 = self.odds.iter().map(|odds| (odds - top).exp()).sum();
+        top + sum.ln() - LN_RATIOS
+    }
+}
+
+/// ln(1 + e^x) without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}

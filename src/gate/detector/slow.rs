@@ -1,0 +1,117 @@
+//! What counts as slow, learned from stable.
+//!
+//! A latency is judged by two yes-or-no questions, as an error is: is the request slower than
+//! nearly all of stable's (about 1.5 % are), and is it slower than most (about 10 %)? The first
+//! sees a longer tail, the second a shift of the whole. The thresholds are bounds of the histogram
+//! that stable's latencies are kept in, so that both sides' counts follow from their histograms:
+//! of all bounds those whose exceedance is nearest the aim, on a logarithmic scale.
+//!
+//! The memory is half an hour, so that an outage of both does not redefine slow, and a threshold
+//! stays until it is off by a factor of three. When it moves, the evidence gathered with the old
+//! one is dropped. A stable that never exceeds some bound is judged at that bound; one that mostly
+//! exceeds the last one is not judged, for there is nothing above to tell apart.
+
+use super::sample::half;
+use crate::gate::input::BUCKETS;
+use serde::{Deserialize, Serialize};
+
+/// Half-life of the histogram, in seconds.
+const MEMORY_S: f64 = 1_800.0;
+/// Requests of stable before a threshold is chosen: seven of them beyond the higher one.
+const LEAST_REQUESTS: f64 = 500.0;
+/// A threshold stays while its exceedance is within this factor of the aim.
+const TOLERATED: f64 = 3.0;
+/// An exceedance below this is as good as never.
+const NEVER: f64 = 1e-4;
+/// A threshold that more than this part of stable exceeds tells nothing.
+const MOST: f64 = 0.3;
+
+/// The two aims: part of stable's requests beyond the threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// 1.5 %.
+    Far,
+    /// 10 %.
+    Near,
+}
+
+impl Tail {
+    fn aim(self) -> f64 {
+        match self {
+            Tail::Far => 0.015,
+            Tail::Near => 0.1,
+        }
+    }
+}
+
+/// Stable's latencies and the two thresholds, as indices of the last bucket that is not slow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Learner {
+    histogram: [f64; BUCKETS],
+    far: Option<u8>,
+    near: Option<u8>,
+}
+
+impl Learner {
+    /// Takes in a tick of stable's latencies; says which thresholds moved, far then near.
+    pub fn learn(&mut self, latency: &[u64; BUCKETS], seconds: f64) -> (bool, bool) {
+        let left = half(seconds, MEMORY_S);
+        for (sum, now) in self.histogram.iter_mut().zip(latency) {
+            *sum = *sum * left + *now as f64;
+        }
+        let far = self.choose(Tail::Far, self.far);
+        let near = self.choose(Tail::Near, self.near);
+        let moved = (far != self.far, near != self.near);
+        (self.far, self.near) = (far, near);
+        moved
+    }
+
+    /// The bucket whose upper bound is the threshold; nothing while it is not known.
+    #[must_use]
+    pub fn threshold(&self, tail: Tail) -> Option<usize> {
+        match tail {
+            Tail::Far => self.far,
+            Tail::Near => self.near,
+        }
+        .map(usize::from)
+    }
+
+    /// How many of `latency` lie beyond the threshold.
+    #[must_use]
+    pub fn beyond(&self, tail: Tail, latency: &[u64; BUCKETS]) -> Option<u64> {
+        let first = self.threshold(tail)?.saturating_add(1);
+        Some(
+            latency
+                .iter()
+                .skip(first)
+                .fold(0, |sum, n| sum.saturating_add(*n)),
+        )
+    }
+
+    fn choose(&self, tail: Tail, current: Option<u8>) -> Option<u8> {
+        let total: f64 = self.histogram.iter().sum();
+        if total < LEAST_REQUESTS {
+            return current;
+        }
+        let mut beyond = total;
+        let mut best: Option<(u8, f64)> = None;
+        let mut held = false;
+        // The last bucket has no upper bound, so that its index is no threshold.
+        for (index, count) in (0_u8..).zip(&self.histogram) {
+            beyond = (beyond - count).max(0.0);
+            let exceedance = (beyond / total).max(NEVER);
+            let off = (exceedance / tail.aim()).ln().abs();
+            if current == Some(index) {
+                held = off <= TOLERATED.ln();
+            }
+            if exceedance <= MOST && best.is_none_or(|(_, least)| off < least) {
+                best = Some((index, off));
+            }
+        }
+        if held {
+            current
+        } else {
+            best.map(|(index, _)| index)
+        }
+    }
+}
