@@ -5,8 +5,11 @@ use super::detector::power;
 use super::detector::sample::{Sample, half};
 use serde::{Deserialize, Serialize};
 
-/// Half-life of what is now, in seconds.
-const NOW_S: f64 = 120.0;
+/// Half-life of what is now, in seconds: short, or an outage that grows would be usual before it
+/// is seen.
+const NOW_S: f64 = 30.0;
+/// Fewer errors than this (decayed) are no outage.
+const LEAST_ERRORS: f64 = 5.0;
 /// Half-life of what is usual, in seconds.
 const USUAL_S: f64 = 3_600.0;
 /// In an outage the usual is learned this much slower, or the outage would soon be usual.
@@ -40,7 +43,8 @@ impl Pulse {
     /// Whether stable itself does worse than it usually does, by the yardstick of the verdict.
     #[must_use]
     pub fn in_outage(&self) -> bool {
-        self.usual.n > 0.0
+        self.now.k >= LEAST_ERRORS
+            && self.usual.n > 0.0
             && power::noticeable(self.usual.rate(), Direction::Rise)
                 .is_none_or(|bad| self.now.rate() >= bad)
     }

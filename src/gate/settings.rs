@@ -124,8 +124,9 @@ impl Default for Reopen {
     }
 }
 
-/// The false alarms are shared by this many signals, whichever of them are judged.
-const SHARED_BY: f64 = 4.0;
+/// The false alarms are shared by this many questions, whichever of them are judged: errors, slow
+/// by three thresholds, diffs and conversions.
+const SHARED_BY: f64 = 6.0;
 
 impl Settings {
     /// The tolerance, made sense of: at least 1.
@@ -135,10 +136,10 @@ impl Settings {
     }
 
     pub(super) fn terms(&self) -> Terms {
-        let ticks = self.false_alarm_every.as_secs_f64() / self.tick.as_secs_f64().max(0.001);
+        let seconds = SHARED_BY * self.false_alarm_every.as_secs_f64();
         Terms {
             tolerance: self.tolerance(),
-            threshold: (SHARED_BY * ticks.max(1.0)).ln(),
+            threshold: seconds.max(1.0).ln(),
         }
     }
 

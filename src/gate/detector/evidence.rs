@@ -4,10 +4,11 @@
 //! probability that depends on the two numbers of requests alone; stable's true rate drops out,
 //! and with it every shared outage, drift and time of day. Against "at most `tolerance` times
 //! stable's rate" stand nine alternatives, 1.25 to 80 times that. Each runs a Shiryaev-Roberts
-//! sum: it may begin at any block, forgets what spoke for the canary before, and its expectation
-//! under a good canary grows by one with each second. The mean of the nine is compared with a
-//! threshold in seconds, so that `falseAlarmEvery` is what it says, for Poisson traffic at least
-//! (Shiryaev 1963, Roberts 1966; Pollak 1987 for the mixture).
+//! sum: it may begin at any block and forgets what spoke for the canary before. A block begins a
+//! sum with as many as it has seconds, with those of the eventless blocks before it, so that its
+//! expectation under a good canary grows by at most one a second whatever the traffic. The mean of
+//! the nine is compared with a threshold in seconds: `falseAlarmEvery` is what it says, for Poisson
+//! traffic at least (Shiryaev 1963, Roberts 1966; Pollak 1987 for the mixture).
 //!
 //! A drop (conversions) is the same with the sides' roles changed.
 
@@ -20,6 +21,8 @@ pub const RATIOS: [f64; 9] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0];
 const MAX_STEP: f64 = 9.0;
 /// Evidence is not piled up beyond this.
 const MAX_ODDS: f64 = 60.0;
+/// A block may begin a sum with at most this many seconds.
+const MAX_START_S: f64 = 60.0;
 /// The mean of the nine is their sum less this.
 pub(super) const LN_RATIOS: f64 = 2.197_224_577_336_219_6;
 
@@ -72,12 +75,15 @@ pub(super) fn steps(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     odds: [f64; RATIOS.len()],
+    /// Seconds of blocks without an event since the last one with any.
+    idle_s: f64,
 }
 
 impl Default for Evidence {
     fn default() -> Self {
         Self {
             odds: [f64::NEG_INFINITY; RATIOS.len()],
+            idle_s: 0.0,
         }
     }
 }
@@ -85,12 +91,16 @@ impl Default for Evidence {
 impl Evidence {
     /// Takes in a block. `phi`, at least 1, discounts it.
     pub fn learn(&mut self, block: &Block, direction: Direction, tolerance: f64, phi: f64) {
+        let elapsed = (self.idle_s + block.age_s).min(MAX_START_S);
         if block.pair.canary.k + block.pair.stable.k <= 0.0 {
+            self.idle_s = elapsed;
             return;
         }
+        self.idle_s = 0.0;
+        let start = elapsed.ln();
         let steps = steps(block, direction, tolerance);
         for (odds, step) in self.odds.iter_mut().zip(steps) {
-            *odds = (softplus(*odds) + (step.total / phi).min(MAX_STEP)).min(MAX_ODDS);
+            *odds = (log_add(*odds, start) + (step.total / phi).min(MAX_STEP)).min(MAX_ODDS);
         }
     }
 
@@ -106,7 +116,7 @@ impl Evidence {
     }
 }
 
-/// ln(1 + e^x) without overflow.
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
+/// ln(e^a + e^b) without overflow; `b` is finite.
+fn log_add(a: f64, b: f64) -> f64 {
+    a.max(b) + (-(a - b).abs()).exp().ln_1p()
 }

@@ -1,6 +1,6 @@
 //! Is the canary worse than stable at the same time, on the same proxy, on the same callers?
 //!
-//! Each question (errors, slow by two thresholds, differences, conversions) is a [`Watch`] of its
+//! Each question (errors, slow by three thresholds, differences, conversions) is a [`Watch`] of its
 //! own; they share nothing but the false alarms they are allowed. One step takes the counts of one
 //! tick of both sides, in this order:
 //!
@@ -43,6 +43,10 @@ const ERRORS: Question = Question {
     direction: Direction::Rise,
     least_excess: 0.0005,
 };
+const SLOWEST: Question = Question {
+    direction: Direction::Rise,
+    least_excess: 0.001,
+};
 const SLOW: Question = Question {
     direction: Direction::Rise,
     least_excess: 0.002,
@@ -70,6 +74,8 @@ const SLOW_CARRY: f64 = 0.25;
 pub struct Readings {
     /// The canary's without what the key cap refused.
     pub errors: Pair,
+    /// Beyond stable's 0.15 %.
+    pub slowest: Pair,
     /// Beyond stable's 1.5 %.
     pub slow: Pair,
     /// Beyond stable's 10 %.
@@ -99,6 +105,7 @@ pub struct Detector {
     noise: Noise,
     trip: Trip,
     errors: Watch,
+    slowest: Watch,
     slow: Watch,
     slow90: Watch,
     diffs: Watch,
@@ -137,12 +144,15 @@ impl Detector {
     /// ratio of traffic.
     pub fn learn(&mut self, settings: &Settings, stable: &Stable, canary: f64, seconds: f64) {
         self.noise.learn(stable, canary, seconds);
-        let (far, near) = self.learner.learn(&stable.counts.latency, seconds);
+        let moved = self.learner.learn(&stable.counts.latency, seconds);
+        if moved.farthest {
+            self.slowest.forget();
+        }
         if settings.slow == SlowCounts::FromLatency {
-            if far {
+            if moved.far {
                 self.slow.forget();
             }
-            if near {
+            if moved.near {
                 self.slow90.forget();
             }
         }
@@ -163,6 +173,9 @@ impl Detector {
         };
         let mut errors = pair(|counts| counts.errors);
         errors.canary = self.cap.admit(errors.canary, &canary.slots, seconds);
+        // What a storm asks in vain converts nobody, and would look like a drop.
+        let mut conversions = pair(|counts| counts.conversions);
+        conversions.canary.n = errors.canary.n.max(conversions.canary.k);
         let (slow, slow90) = match settings.slow {
             SlowCounts::Counted => (pair(|counts| counts.slow), pair(|counts| counts.slow90)),
             SlowCounts::FromLatency => {
@@ -171,13 +184,14 @@ impl Detector {
         };
         Readings {
             errors,
+            slowest: self.beyond(Tail::Farthest, s, c),
             slow,
             slow90,
             diffs: Pair {
                 stable: Sample::of(s.shadowed, s.diffs),
                 canary: Sample::of(c.shadowed, c.diffs),
             },
-            conversions: pair(|counts| counts.conversions),
+            conversions,
         }
     }
 
@@ -228,7 +242,12 @@ impl Detector {
             }
         }
         if on.slow {
+            // The hosts' spread is not known that far out; where there is more, there is less of it.
             let phi = self.noise.slow.phi(SLOW_CARRY);
+            let slowest = readings.slowest;
+            if self.slowest.learn(slowest, seconds, phi, SLOWEST, terms) {
+                keep(Signal::Slow, Reason::Worse, self.slowest.since());
+            }
             if self.slow.learn(readings.slow, seconds, phi, SLOW, terms) {
                 keep(Signal::Slow, Reason::Worse, self.slow.since());
             }
@@ -259,6 +278,7 @@ impl Detector {
         self.trip = Trip::default();
         for watch in [
             &mut self.errors,
+            &mut self.slowest,
             &mut self.slow,
             &mut self.slow90,
             &mut self.diffs,
@@ -283,6 +303,10 @@ impl Detector {
         let counted = |watch: &Watch, least: f64| watch.recent().stable.k > least;
         [
             (on.errors, &self.errors),
+            (
+                on.slow && self.learner.threshold(Tail::Farthest).is_some(),
+                &self.slowest,
+            ),
             (on.slow, &self.slow),
             (on.slow, &self.slow90),
             (on.diffs && self.diffs.recent().canary.n > 0.0, &self.diffs),
@@ -295,12 +319,15 @@ impl Detector {
         .all(|(asked, watch)| !asked || watch.suffices(threshold))
     }
 
-    /// ln of the odds that the canary is worse, per signal; slow is the larger of its two.
+    /// ln of the odds that the canary is worse, per signal; slow is the largest of its three.
     #[must_use]
     pub fn log_odds(&self, signal: Signal) -> f64 {
         match signal {
             Signal::Errors => self.errors.log_odds(),
-            Signal::Slow => self.slow.log_odds().max(self.slow90.log_odds()),
+            Signal::Slow => [&self.slowest, &self.slow, &self.slow90]
+                .into_iter()
+                .map(Watch::log_odds)
+                .fold(f64::NEG_INFINITY, f64::max),
             Signal::Diffs => self.diffs.log_odds(),
             Signal::Conversions => self.conversions.log_odds(),
         }

@@ -1,8 +1,9 @@
 //! What counts as slow, learned from stable.
 //!
-//! A latency is judged by two yes-or-no questions, as an error is: is the request slower than
-//! nearly all of stable's (about 1.5 % are), and is it slower than most (about 10 %)? The first
-//! sees a longer tail, the second a shift of the whole. The thresholds are bounds of the histogram
+//! A latency is judged by yes-or-no questions, as an error is: is the request slower than most of
+//! stable's (about 10 % are), than nearly all (1.5 %), than all but the slowest (0.15 %)? The first
+//! sees a shift of the whole, the others a longer tail; a doubled p99 shows twice as soon at
+//! 0.15 % than at 1.5 %, where the usual tail hides it. The thresholds are bounds of the histogram
 //! that stable's latencies are kept in, so that both sides' counts follow from their histograms:
 //! of all bounds those whose exceedance is nearest the aim, on a logarithmic scale.
 //!
@@ -17,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 /// Half-life of the histogram, in seconds.
 const MEMORY_S: f64 = 1_800.0;
-/// Requests of stable before a threshold is chosen: seven of them beyond the higher one.
-const LEAST_REQUESTS: f64 = 500.0;
+/// Requests of stable beyond a threshold of that aim, before one is chosen.
+const LEAST_BEYOND: f64 = 7.5;
 /// A threshold stays while its exceedance is within this factor of the aim.
 const TOLERATED: f64 = 3.0;
 /// An exceedance below this is as good as never.
@@ -26,9 +27,11 @@ const NEVER: f64 = 1e-4;
 /// A threshold that more than this part of stable exceeds tells nothing.
 const MOST: f64 = 0.3;
 
-/// The two aims: part of stable's requests beyond the threshold.
+/// The aims: part of stable's requests beyond the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {
+    /// 0.15 %.
+    Farthest,
     /// 1.5 %.
     Far,
     /// 10 %.
@@ -38,31 +41,52 @@ pub enum Tail {
 impl Tail {
     fn aim(self) -> f64 {
         match self {
+            Tail::Farthest => 0.0015,
             Tail::Far => 0.015,
             Tail::Near => 0.1,
         }
     }
 }
 
-/// Stable's latencies and the two thresholds, as indices of the last bucket that is not slow.
+/// Stable's latencies and the thresholds, as indices of the last bucket that is not slow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
     histogram: [f64; BUCKETS],
+    farthest: Option<u8>,
     far: Option<u8>,
     near: Option<u8>,
 }
 
+/// Which thresholds moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// [`Tail::Farthest`]
+    pub farthest: bool,
+    /// [`Tail::Far`]
+    pub far: bool,
+    /// [`Tail::Near`]
+    pub near: bool,
+}
+
 impl Learner {
-    /// Takes in a tick of stable's latencies; says which thresholds moved, far then near.
-    pub fn learn(&mut self, latency: &[u64; BUCKETS], seconds: f64) -> (bool, bool) {
+    /// Takes in a tick of stable's latencies; says which thresholds moved.
+    pub fn learn(&mut self, latency: &[u64; BUCKETS], seconds: f64) -> Moved {
         let left = half(seconds, MEMORY_S);
         for (sum, now) in self.histogram.iter_mut().zip(latency) {
             *sum = *sum * left + *now as f64;
         }
         let far = self.choose(Tail::Far, self.far);
         let near = self.choose(Tail::Near, self.near);
-        let moved = (far != self.far, near != self.near);
-        (self.far, self.near) = (far, near);
+        // With few buckets two aims may meet in one bound: one question then.
+        let farthest = self
+            .choose(Tail::Farthest, self.farthest)
+            .filter(|bound| Some(*bound) != far);
+        let moved = Moved {
+            farthest: farthest != self.farthest,
+            far: far != self.far,
+            near: near != self.near,
+        };
+        (self.farthest, self.far, self.near) = (farthest, far, near);
         moved
     }
 
@@ -70,6 +94,7 @@ impl Learner {
     #[must_use]
     pub fn threshold(&self, tail: Tail) -> Option<usize> {
         match tail {
+            Tail::Farthest => self.farthest,
             Tail::Far => self.far,
             Tail::Near => self.near,
         }
@@ -90,7 +115,7 @@ impl Learner {
 
     fn choose(&self, tail: Tail, current: Option<u8>) -> Option<u8> {
         let total: f64 = self.histogram.iter().sum();
-        if total < LEAST_REQUESTS {
+        if total * tail.aim() < LEAST_BEYOND {
             return current;
         }
         let mut beyond = total;
