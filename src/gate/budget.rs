@@ -83,3 +83,55 @@ impl Budget {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: BudgetSettings = BudgetSettings {
+        objective: 0.999,
+        window: Duration::from_secs(4_800),
+        freeze_below: 0.1,
+    };
+
+    fn after(ticks: impl Iterator<Item = (u64, u64)>) -> Budget {
+        let mut budget = Budget::default();
+        for (requests, errors) in ticks {
+            budget.learn(&SETTINGS, requests, errors, Duration::from_secs(1));
+        }
+        budget
+    }
+
+    #[test]
+    fn half_the_allowed_errors_leave_half_the_budget() {
+        let budget = after((0..1_000).map(|t| (100, u64::from(t % 20 == 0))));
+        assert!((budget.left(&SETTINGS) - 0.5).abs() < 1e-9);
+        assert!(!budget.freezes(&SETTINGS));
+    }
+
+    #[test]
+    fn an_overspent_budget_is_empty_and_freezes() {
+        let budget = after((0..100).map(|_| (100, 1)));
+        assert_eq!(budget.left(&SETTINGS), 0.0);
+        assert!(budget.freezes(&SETTINGS));
+    }
+
+    #[test]
+    fn one_error_on_a_quiet_route_freezes_nothing() {
+        assert!(!after([(3, 1)].into_iter()).freezes(&SETTINGS));
+    }
+
+    #[test]
+    fn errors_older_than_the_window_are_forgiven() {
+        let bad = (0..100).map(|_| (100, 50));
+        let good = (0..4_900).map(|_| (100, 0));
+        assert_eq!(after(bad.chain(good)).left(&SETTINGS), 1.0);
+    }
+
+    #[test]
+    fn a_long_gap_empties_the_window() {
+        let mut budget = after((0..100).map(|_| (100, 50)));
+        budget.learn(&SETTINGS, 100, 0, Duration::from_secs(100_000));
+        assert_eq!(budget.left(&SETTINGS), 1.0);
+    }
+}

@@ -44,3 +44,35 @@ impl Clock {
         self.warm_s = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_that_come_twice_late_or_over_a_gap_are_not_judged() {
+        let settings = Settings::default();
+        let mut clock = Clock::default();
+        let mut at = |ms| clock.advance(At(ms), &settings);
+        assert_eq!(at(10_000), Some(1.0));
+        assert_eq!(at(11_500), Some(1.5));
+        assert_eq!(at(11_500), None);
+        assert_eq!(at(9_000), None);
+        assert_eq!(at(10_000), Some(1.0));
+        assert_eq!(at(3_610_000), None);
+        assert_eq!(at(3_611_000), Some(1.0));
+        assert_eq!(at(0), None);
+        assert_eq!(at(u64::MAX), None);
+    }
+
+    #[test]
+    fn the_warmup_begins_with_the_canarys_first_request() {
+        let settings = Settings::default();
+        let mut clock = Clock::default();
+        for _ in 0..100 {
+            assert!(!clock.warmed(0.0, 1.0, &settings));
+        }
+        let cold = (0..).take_while(|_| !clock.warmed(5.0, 1.0, &settings));
+        assert_eq!(cold.count(), 60);
+    }
+}

@@ -121,8 +121,9 @@ pub struct LimitWatch {
 struct Part {
     age_s: f64,
     pair: Pair,
-    stable: [f64; BUCKETS],
-    canary: [f64; BUCKETS],
+    /// Latencies; single precision is plenty for a quantile, and a route may have 16 limits.
+    stable: [f32; BUCKETS],
+    canary: [f32; BUCKETS],
     /// Requests that the canary's share would have had.
     expected: f64,
 }
@@ -242,26 +243,164 @@ fn sample(quantity: Quantity, counts: &Counts) -> Sample {
     }
 }
 
-fn add_all(sums: &mut [f64; BUCKETS], counts: &[u64; BUCKETS]) {
+fn add_all(sums: &mut [f32; BUCKETS], counts: &[u64; BUCKETS]) {
     for (sum, count) in sums.iter_mut().zip(counts) {
-        *sum += *count as f64;
+        *sum += *count as f32;
     }
 }
 
 /// The `q` quantile in milliseconds; nothing of nothing.
-fn quantile(histogram: &[f64; BUCKETS], bounds_ms: &[f64], q: f64) -> Option<f64> {
-    let total: f64 = histogram.iter().sum();
+fn quantile(histogram: &[f32; BUCKETS], bounds_ms: &[f64], q: f64) -> Option<f64> {
+    let total: f64 = histogram.iter().copied().map(f64::from).sum();
     if total <= 0.0 {
         return None;
     }
     let mut below = 0.0;
     let mut lower = 0.0;
-    for (count, upper) in histogram.iter().zip(bounds_ms) {
-        if *count > 0.0 && below + count >= q * total {
+    for (count, upper) in histogram.iter().copied().map(f64::from).zip(bounds_ms) {
+        if count > 0.0 && below + count >= q * total {
             return Some(lower + (upper - lower) * (q * total - below) / count);
         }
         below += count;
         lower = *upper;
     }
     Some(lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{At, Canary, KeySlot, Ppm, Stable};
+
+    fn tick(stable: Counts, canary: Counts) -> Tick {
+        Tick {
+            at: At(0),
+            share: Ppm(500_000),
+            stable_share: Ppm(500_000),
+            stable: Some(Stable {
+                counts: stable,
+                groups: Default::default(),
+            }),
+            canary: Some(Canary {
+                counts: canary,
+                slots: [KeySlot::default(); crate::gate::input::KEY_SLOTS],
+            }),
+        }
+    }
+
+    fn requests(requests: u64, errors: u64) -> Counts {
+        Counts {
+            requests,
+            errors,
+            ..Counts::default()
+        }
+    }
+
+    /// The tick, from 1, on which a limit fires.
+    fn fires(limit: Limit, ticks: impl Iterator<Item = Tick>) -> Option<usize> {
+        let mut watch = LimitWatch::new(limit);
+        let mut found = ticks.map(|tick| {
+            let side = &tick.canary().unwrap().counts;
+            let errors = Sample::of(side.requests, side.errors);
+            watch.learn(&tick, errors, &[10.0, 100.0, 1_000.0], 1.0)
+        });
+        found
+            .position(|found| found.is_some())
+            .map(|index| index + 1)
+    }
+
+    const ERRORS: Limit = Limit {
+        quantity: Quantity::ErrorRate,
+        bound: Bound::Above(0.01),
+        lasting: Duration::from_secs(120),
+        min_requests: 100,
+    };
+
+    #[test]
+    fn fires_when_the_bound_was_crossed_all_along_and_no_sooner() {
+        let bad = || tick(requests(100, 0), requests(100, 2));
+        assert_eq!(fires(ERRORS, (0..200).map(|_| bad())), Some(120));
+    }
+
+    #[test]
+    fn a_burst_above_the_average_does_not_fire() {
+        let ticks = (0..600).map(|t| {
+            let errors = if t % 100 < 5 { 100 } else { 0 };
+            tick(requests(100, 0), requests(100, errors))
+        });
+        assert_eq!(fires(ERRORS, ticks), None);
+    }
+
+    #[test]
+    fn too_few_requests_do_not_fire_until_there_are_enough() {
+        let ticks = (0..400).map(|t| {
+            tick(
+                requests(9, 0),
+                requests(u64::from(t % 2 == 0), u64::from(t % 2 == 0)),
+            )
+        });
+        assert_eq!(fires(ERRORS, ticks), Some(210));
+    }
+
+    #[test]
+    fn a_percentile_is_compared_in_milliseconds() {
+        let slow = Limit {
+            quantity: Quantity::P99,
+            bound: Bound::Above(500.0),
+            lasting: Duration::from_secs(8),
+            min_requests: 1,
+        };
+        let with = |slow: u64| {
+            let mut counts = requests(100, 0);
+            let [fast, _, last, ..] = &mut counts.latency;
+            (*fast, *last) = (100 - slow, slow);
+            tick(requests(100, 0), counts)
+        };
+        assert_eq!(fires(slow, (0..20).map(|_| with(2))), Some(8));
+        assert_eq!(fires(slow, (0..20).map(|_| with(1))), None);
+    }
+
+    #[test]
+    fn a_drop_below_stable_is_relative_to_stable() {
+        let drop = Limit {
+            quantity: Quantity::ConversionRate,
+            bound: Bound::BelowStableBy(0.05),
+            lasting: Duration::from_secs(8),
+            min_requests: 1,
+        };
+        let goals = |conversions| Counts {
+            conversions,
+            ..requests(1_000, 0)
+        };
+        let run = |canary| fires(drop, (0..20).map(|_| tick(goals(100), goals(canary))));
+        assert_eq!(run(94), Some(8));
+        assert_eq!(run(96), None);
+    }
+
+    #[test]
+    fn a_canary_that_gets_no_requests_falls_below_its_request_rate() {
+        let missing = Limit {
+            quantity: Quantity::RequestRate,
+            bound: Bound::Below(0.5),
+            lasting: Duration::from_secs(8),
+            min_requests: 0,
+        };
+        let run = |n| {
+            fires(
+                missing,
+                (0..20).map(|_| tick(requests(10, 0), requests(n, 0))),
+            )
+        };
+        assert_eq!(run(0), Some(8));
+        assert_eq!(run(9), None);
+    }
+
+    #[test]
+    fn a_quantile_lies_straight_within_its_bucket() {
+        let mut histogram = [0.0; BUCKETS];
+        let [_, second, ..] = &mut histogram;
+        *second = 10.0;
+        assert_eq!(quantile(&histogram, &[100.0, 200.0], 0.5), Some(150.0));
+        assert_eq!(quantile(&[0.0; BUCKETS], &[100.0], 0.5), None);
+    }
 }

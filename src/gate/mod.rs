@@ -26,6 +26,7 @@
 //! | [`limits`] | absolute triggers |
 //! | [`budget`] | the route's error budget |
 //! | [`state`], [`probe`] | open, shut, and the way back |
+//! | [`store`] | the gate as bytes |
 //! | [`words`] | signals, reasons, verdicts, changes |
 
 pub mod budget;
@@ -37,6 +38,7 @@ pub mod probe;
 mod route;
 pub mod settings;
 pub mod state;
+pub mod store;
 pub mod words;
 
 pub use budget::{Budget, BudgetSettings};

@@ -316,3 +316,144 @@ fn unit(seed: u64) -> f64 {
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (x ^ (x >> 31)) as f64 / u64::MAX as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Sample, words::Signal::Errors};
+
+    const LATCHED: Terms = Terms {
+        reopen: None,
+        tolerance: 1.2,
+        seed: 7,
+    };
+
+    fn ladder() -> Terms {
+        Terms {
+            reopen: Some(Reopen::default()),
+            ..LATCHED
+        }
+    }
+
+    fn found() -> Finding {
+        Finding {
+            signal: Some(Errors),
+            reason: Reason::Worse,
+            evidence: Pair::default(),
+        }
+    }
+
+    fn errors(k: f64) -> Readings {
+        Readings {
+            errors: Pair {
+                stable: Sample { n: 1_000.0, k: 1.0 },
+                canary: Sample { n: 10.0, k },
+            },
+            ..Readings::default()
+        }
+    }
+
+    /// Ticks of a second until the state is told to change; how many, to what, and why.
+    fn until_news(mut state: State, terms: &Terms, k: f64) -> Option<(u32, State, Reason)> {
+        for second in 1..=10_000 {
+            let readings = errors(k);
+            let passed = Event::Passed {
+                seconds: 1.0,
+                readings: Some(&readings),
+                rps: 1_000.0,
+            };
+            let (next, news) = state.on(passed, terms);
+            state = next;
+            if let Some(news) = news {
+                return Some((second, state, news.reason));
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_latched_gate_stays_shut() {
+        let (state, news) = State::default().on(Event::Found(&found()), &LATCHED);
+        assert_eq!(state.position(), Position::Shut);
+        assert_eq!(news.unwrap().reason, Reason::Worse);
+        assert_eq!(until_news(state, &LATCHED, 0.0), None);
+    }
+
+    #[test]
+    fn a_well_canary_climbs_back_rung_by_rung() {
+        let (state, _) = State::default().on(Event::Found(&found()), &ladder());
+        let full = Ppm(50_000);
+        assert_eq!(state.share(full), Ppm(0));
+        let (waited, state, reason) = until_news(state, &ladder(), 0.0).unwrap();
+        assert_eq!(
+            (state.position(), reason),
+            (Position::Probing, Reason::Retry)
+        );
+        assert!(
+            (24..=36).contains(&waited),
+            "30 s and a fifth, not {waited}"
+        );
+        assert_eq!(state.share(full), Ppm(1_500));
+        let (_, state, reason) = until_news(state, &ladder(), 0.0).unwrap();
+        assert_eq!((state.share(full), reason), (Ppm(10_000), Reason::Step));
+        let (_, state, reason) = until_news(state, &ladder(), 0.0).unwrap();
+        assert_eq!((state.share(full), reason), (full, Reason::Recovered));
+    }
+
+    #[test]
+    fn a_canary_still_failing_is_shut_at_once_and_waits_twice_as_long() {
+        let (mut state, _) = State::default().on(Event::Found(&found()), &ladder());
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let (waited, probing, _) = until_news(state, &ladder(), 10.0).unwrap();
+            let (seconds, shut, reason) = until_news(probing, &ladder(), 10.0).unwrap();
+            assert_eq!(
+                (seconds, shut.position(), reason),
+                (1, Position::Shut, Reason::Relapse)
+            );
+            waits.push(f64::from(waited));
+            state = shut;
+        }
+        for (wait, expected) in waits.iter().zip([30.0, 60.0, 120.0, 240.0, 480.0, 960.0]) {
+            assert!((wait / expected - 1.0).abs() < 0.24, "{waits:?}");
+        }
+        assert!(
+            waits.iter().all(|wait| *wait <= 1.2 * 1_800.0 + 1.0),
+            "{waits:?}"
+        );
+    }
+
+    #[test]
+    fn lapses_are_forgotten_after_the_longest_back_off() {
+        let mut state = State::Open {
+            lapses: 5,
+            calm_s: 0.0,
+        };
+        let passed = Event::Passed {
+            seconds: 1.0,
+            readings: None,
+            rps: 0.0,
+        };
+        for _ in 0..1_800 {
+            state = state.on(passed, &ladder()).0;
+        }
+        assert!(matches!(state, State::Open { lapses: 0, .. }));
+    }
+
+    #[test]
+    fn a_quiet_route_probes_with_all_it_has() {
+        let (state, _) = try_again(None, 0, 1.0);
+        assert_eq!(state.share(Ppm(20_000)), Ppm(20_000));
+    }
+
+    #[test]
+    fn nothing_is_concluded_of_a_probe_that_nobody_saw() {
+        let (state, _) = try_again(Some(Errors), 0, 100.0);
+        let blind = Event::Passed {
+            seconds: 1.0,
+            readings: None,
+            rps: 0.0,
+        };
+        assert_eq!(state.on(blind, &ladder()), (state, None));
+    }
+}

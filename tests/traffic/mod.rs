@@ -1,6 +1,11 @@
 //! Made-up traffic of one route: Poisson requests (more than that if asked), errors that come by
 //! host and in batches, a canary that may turn bad. The same seed makes the same traffic.
-#![allow(dead_code, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -146,30 +151,19 @@ impl Traffic {
         buckets
     }
 
-    /// Errors of `n` requests, as batches: at most `n` together.
+    /// The errors of `n` callers as batches: who errs tries again, which adds requests.
     fn batches(&mut self, n: u64, rate: f64) -> Vec<u64> {
         let batch = self.scene.batch;
-        let mut left = n;
         let count = self.of(n, rate / batch);
-        let mut sizes = Vec::with_capacity(count as usize);
-        for _ in 0..count {
-            let more = if batch > 1.0 {
-                Geometric::new(1.0 / batch)
-                    .unwrap()
-                    .sample(&mut self.random)
-            } else {
-                0
-            };
-            let size = (1 + more).min(left);
-            left -= size;
-            sizes.push(size);
-        }
-        sizes
+        let again = Geometric::new(1.0 / batch).unwrap();
+        (0..count)
+            .map(|_| 1 + again.sample(&mut self.random))
+            .collect()
     }
 
     fn draw_hosts(&mut self) {
         let spread = self.scene.hosts_differ;
-        if spread > 0.0 && self.t % 10 == 0 {
+        if spread > 0.0 && self.t.is_multiple_of(10) {
             let shape = 1.0 / (spread * spread);
             let gamma = Gamma::new(shape, 1.0 / shape).unwrap();
             for host in &mut self.hosts {
@@ -207,12 +201,15 @@ impl Traffic {
         let mut groups = [Group::default(); GROUPS];
         let mut counts = Counts::default();
         for (host, group) in groups.iter_mut().enumerate() {
-            let n = self.poisson(busy * rps * (1.0 - share) * tick_s / GROUPS as f64);
+            let callers = self.poisson(busy * rps * (1.0 - share) * tick_s / GROUPS as f64);
             let rate = (rates.errors * self.hosts[host] + shared).min(1.0);
+            let batches = self.batches(callers, rate);
+            let errors = batches.iter().sum();
+            let n = callers + errors - batches.len() as u64;
             let latency = self.latencies(n, &rates.latency);
             *group = Group {
                 requests: n,
-                errors: self.batches(n, rate).iter().sum(),
+                errors,
                 slow: latency[SLOW_BUCKET..].iter().sum(),
                 slow90: latency[SLOW90_BUCKET..].iter().sum(),
                 conversions: self.of(n, rates.conversions),
@@ -249,7 +246,7 @@ impl Traffic {
         } else {
             self.scene.stable
         };
-        let n = self.poisson(busy * rps * share * tick_s);
+        let mut n = self.poisson(busy * rps * share * tick_s);
         let mut slots = [KeySlot::default(); KEY_SLOTS];
         for _ in 0..n {
             slots[self.random.random_range(0..KEY_SLOTS)].requests += 1;
@@ -257,7 +254,10 @@ impl Traffic {
         let mut errors = 0;
         let rate = (rates.errors * self.hosts[GROUPS] + shared).min(1.0);
         for size in self.batches(n, rate) {
-            slots[self.random.random_range(0..KEY_SLOTS)].errors += size;
+            let slot = &mut slots[self.random.random_range(0..KEY_SLOTS)];
+            slot.requests += size - 1;
+            slot.errors += size;
+            n += size - 1;
             errors += size;
         }
         let latency = self.latencies(n, &rates.latency);

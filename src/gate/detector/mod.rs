@@ -144,7 +144,11 @@ impl Detector {
     /// ratio of traffic.
     pub fn learn(&mut self, settings: &Settings, stable: &Stable, canary: f64, seconds: f64) {
         self.noise.learn(stable, canary, seconds);
-        let moved = self.learner.learn(&stable.counts.latency, seconds);
+        let moved = self.learner.learn(
+            &stable.counts.latency,
+            settings.latency_bounds_ms.len(),
+            seconds,
+        );
         if moved.farthest {
             self.slowest.forget();
         }

@@ -21,6 +21,9 @@ const LEAST_MORE: f64 = 0.01;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Power {
     sums: [(f64, f64); RATIOS.len()],
+    /// The most that any of them has reached with 95 % probability: what would have been noticed
+    /// stays noticed.
+    reached: f64,
 }
 
 /// The rate of the canary that must be noticed where stable's is `rate`; nothing if there is none.
@@ -52,15 +55,13 @@ impl Power {
         for ((mean, spread), step) in self.sums.iter_mut().zip(steps) {
             *mean += step.total / phi;
             *spread += variance * step.per_event.powi(2) / phi;
+            self.reached = self.reached.max(*mean - CONFIDENCE * spread.sqrt());
         }
     }
 
     /// Whether the bad canary would have crossed `threshold` with 95 % probability.
     #[must_use]
     pub fn suffices(&self, threshold: f64) -> bool {
-        let needed = threshold + super::evidence::LN_RATIOS;
-        self.sums
-            .iter()
-            .any(|(mean, spread)| mean - CONFIDENCE * spread.sqrt() >= needed)
+        self.reached >= threshold + super::evidence::LN_RATIOS
     }
 }

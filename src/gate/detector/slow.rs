@@ -69,17 +69,18 @@ pub struct Moved {
 }
 
 impl Learner {
-    /// Takes in a tick of stable's latencies; says which thresholds moved.
-    pub fn learn(&mut self, latency: &[u64; BUCKETS], seconds: f64) -> Moved {
+    /// Takes in a tick of stable's latencies, kept in buckets of which the first `bounded` have
+    /// an upper bound; says which thresholds moved.
+    pub fn learn(&mut self, latency: &[u64; BUCKETS], bounded: usize, seconds: f64) -> Moved {
         let left = half(seconds, MEMORY_S);
         for (sum, now) in self.histogram.iter_mut().zip(latency) {
             *sum = *sum * left + *now as f64;
         }
-        let far = self.choose(Tail::Far, self.far);
-        let near = self.choose(Tail::Near, self.near);
+        let far = self.choose(Tail::Far, self.far, bounded);
+        let near = self.choose(Tail::Near, self.near, bounded);
         // With few buckets two aims may meet in one bound: one question then.
         let farthest = self
-            .choose(Tail::Farthest, self.farthest)
+            .choose(Tail::Farthest, self.farthest, bounded)
             .filter(|bound| Some(*bound) != far);
         let moved = Moved {
             farthest: farthest != self.farthest,
@@ -113,7 +114,7 @@ impl Learner {
         )
     }
 
-    fn choose(&self, tail: Tail, current: Option<u8>) -> Option<u8> {
+    fn choose(&self, tail: Tail, current: Option<u8>, bounded: usize) -> Option<u8> {
         let total: f64 = self.histogram.iter().sum();
         if total * tail.aim() < LEAST_BEYOND {
             return current;
@@ -121,8 +122,8 @@ impl Learner {
         let mut beyond = total;
         let mut best: Option<(u8, f64)> = None;
         let mut held = false;
-        // The last bucket has no upper bound, so that its index is no threshold.
-        for (index, count) in (0_u8..).zip(&self.histogram) {
+        let bounded = bounded.min(BUCKETS.saturating_sub(1));
+        for (index, count) in (0_u8..).zip(self.histogram.iter().take(bounded)) {
             beyond = (beyond - count).max(0.0);
             let exceedance = (beyond / total).max(NEVER);
             let off = (exceedance / tail.aim()).ln().abs();
