@@ -1,5 +1,6 @@
 //! Made-up traffic through the gate: how soon bad canaries are shut over many seeds, and that good
 //! ones are not, whatever else goes on.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -136,6 +137,19 @@ fn a_share_above_half_does_not_blind_the_gate() {
     assert!(median_delay(scene, Signal::Errors) <= 9);
 }
 
+#[test]
+fn a_crash_is_shut_in_seconds_whatever_the_share() {
+    for (rps, share) in [(10.0, 0.5), (10.0, 0.9), (1_000.0, 0.99), (1_000.0, 0.999)] {
+        let scene = Scene {
+            rps,
+            share,
+            ..bad(errors(1.0))
+        };
+        let delay = median_delay(scene, Signal::Errors);
+        assert!(delay <= 4, "{rps} {share}: {delay} s");
+    }
+}
+
 fn never_shut(scene: Scene) {
     for seed in 0..3 {
         assert_eq!(first_change(scene, seed), None, "seed {seed}");
@@ -151,9 +165,18 @@ fn good() -> Scene {
 
 #[test]
 fn an_outage_of_both_shuts_nothing() {
-    for (outage, share) in [(0.5, 0.05), (0.05, 0.05), (0.05, 0.9), (0.05, 0.99)] {
+    for (outage, rps, share) in [
+        (0.5, 1_000.0, 0.05),
+        (0.05, 1_000.0, 0.05),
+        (0.05, 1_000.0, 0.9),
+        (0.05, 1_000.0, 0.99),
+        (1.0, 1_000.0, 0.999),
+        (0.6, 10.0, 0.9),
+        (0.7, 30.0, 0.9),
+    ] {
         never_shut(Scene {
             outage,
+            rps,
             share,
             ..good()
         });

@@ -1,5 +1,6 @@
 //! The traces of tests/gate through `serinus judge`: bad canaries are shut in time, good ones
 //! never, and what is no trace is refused.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,

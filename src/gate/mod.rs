@@ -113,17 +113,10 @@ impl Gate {
     /// Judges one tick. The change it made is also in the history.
     pub fn tick(&mut self, settings: &Settings, tick: &Tick) -> Option<Change> {
         let seconds = self.clock.advance(tick.at, settings)?;
-        let (stable, canary) = (tick.stable(), tick.canary());
-        let requests =
-            |counts: Option<&Counts>| counts.map_or(0.0, |counts| counts.requests as f64);
-        let of_canary = requests(canary.map(|side| &side.counts));
-        let mut readings = None;
-        if let Some(stable) = stable {
-            let errors = Sample::of(stable.counts.requests, stable.counts.errors);
-            self.pulse.learn(errors, errors.n + of_canary, seconds);
-            self.detector.learn(settings, stable, of_canary, seconds);
-            readings = canary.map(|canary| self.detector.read(settings, stable, canary, seconds));
-        }
+        let of_canary = tick
+            .canary()
+            .map_or(0.0, |side| side.counts.requests as f64);
+        let readings = self.read(settings, tick, of_canary, seconds);
         if !self.clock.warmed(of_canary, seconds, settings) {
             return None;
         }
@@ -145,6 +138,28 @@ impl Gate {
                 rps: self.pulse.rps(),
             },
         };
+        let news = self.enter(event, settings)?;
+        Some(self.tell(tick.at, news))
+    }
+
+    /// Learns from stable, and reads both sides if both are there.
+    fn read(
+        &mut self,
+        settings: &Settings,
+        tick: &Tick,
+        of_canary: f64,
+        seconds: f64,
+    ) -> Option<Readings> {
+        let stable = tick.stable()?;
+        let errors = Sample::of(stable.counts.requests, stable.counts.errors);
+        self.pulse.learn(errors, errors.n + of_canary, seconds);
+        self.detector.learn(settings, stable, of_canary, seconds);
+        let canary = tick.canary()?;
+        Some(self.detector.read(settings, stable, canary, seconds))
+    }
+
+    /// Goes from state to state; what was found in one position says nothing in another.
+    fn enter(&mut self, event: Event<'_>, settings: &Settings) -> Option<News> {
         let before = self.state.position();
         let (state, news) = self.state.on(event, &settings.transitions());
         self.state = state;
@@ -152,7 +167,7 @@ impl Gate {
             self.detector.forget_evidence();
             self.limits.clear();
         }
-        news.map(|news| self.tell(tick.at, news))
+        news
     }
 
     fn judge(

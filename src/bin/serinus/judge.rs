@@ -3,8 +3,8 @@
 use crate::lines::{Failure, each_line, last_line};
 use crate::trace::{Header, Reader};
 use clap::Args;
-use serde_json::json;
-use serinus::gate::{Change, Gate, Pair, Position, Sample, Settings, Verdict};
+use serde::Serialize;
+use serinus::gate::{Change, Gate, Position, Sample, Settings, Signal, Verdict};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,6 +20,8 @@ pub struct Judge {
 }
 
 const HELP: &str = "\
+A compressed trace is piped in: zcat TRACE.jsonl.gz | serinus judge
+
 The trace's first line is its header, each further line one tick of counts of both sides:
 
   {\"tick_ms\":1000,\"share_ppm\":50000,\"grace_s\":60,\"slow_ms\":250,\"slow90_ms\":100,
@@ -71,7 +73,10 @@ impl Judge {
             Some(_) => Verdict::Fail,
             None => replay.gate.verdict(&replay.settings),
         };
-        last_line(&json!({"verdict": verdict.as_str(), "shut_at": replay.shut_at}))?;
+        last_line(&Summary {
+            verdict: verdict.as_str(),
+            shut_at: replay.shut_at,
+        })?;
         let failed = self.exit_code && verdict == Verdict::Fail;
         Ok(ExitCode::from(u8::from(failed)))
     }
@@ -100,23 +105,60 @@ impl Replay {
             if change.state == Position::Shut {
                 self.shut_at.get_or_insert(t);
             }
-            out.extend_from_slice(describe(t, &change).as_bytes());
+            let told = describe(t, &change);
+            serde_json::to_writer(&mut *out, &told).map_err(|error| error.to_string())?;
             out.push(b'\n');
         }
         Ok(())
     }
 }
 
-fn describe(t: u64, change: &Change) -> String {
-    let Pair { stable, canary } = change.evidence;
-    // Fractions come from decay and from the key cap; people count whole requests.
-    let side = |sample: Sample| json!({"n": sample.n.round() as u64, "k": sample.k.round() as u64});
-    json!({
-        "t": t,
-        "state": change.state.as_str(),
-        "reason": change.reason.as_str(),
-        "signal": change.signal.map(|signal| signal.as_str()),
-        "evidence": {"stable": side(stable), "canary": side(canary)},
-    })
-    .to_string()
+/// A line of the output.
+#[derive(Serialize)]
+struct Told {
+    t: u64,
+    state: &'static str,
+    reason: &'static str,
+    signal: Option<&'static str>,
+    evidence: Evidence,
+}
+
+#[derive(Serialize)]
+struct Evidence {
+    stable: Counted,
+    canary: Counted,
+}
+
+#[derive(Serialize)]
+struct Counted {
+    n: u64,
+    k: u64,
+}
+
+/// The last line of the output.
+#[derive(Serialize)]
+struct Summary {
+    verdict: &'static str,
+    shut_at: Option<u64>,
+}
+
+/// Fractions come from decay and from the key cap; people count whole requests.
+fn whole(sample: Sample) -> Counted {
+    Counted {
+        n: sample.n.round() as u64,
+        k: sample.k.round() as u64,
+    }
+}
+
+fn describe(t: u64, change: &Change) -> Told {
+    Told {
+        t,
+        state: change.state.as_str(),
+        reason: change.reason.as_str(),
+        signal: change.signal.map(Signal::as_str),
+        evidence: Evidence {
+            stable: whole(change.evidence.stable),
+            canary: whole(change.evidence.canary),
+        },
+    }
 }

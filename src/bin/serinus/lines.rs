@@ -84,8 +84,9 @@ pub fn each_line(
 ///
 /// # Errors
 /// A failed write; a closed pipe is not an error.
-pub fn last_line(value: &serde_json::Value) -> Result<(), Failure> {
-    writeln!(io::stdout().lock(), "{value}").or_else(|error| ended(&error))
+pub fn last_line(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    writeln!(io::stdout().lock(), "{line}").or_else(|error| ended(&error))
 }
 
 fn ended(error: &io::Error) -> Result<(), Failure> {

@@ -46,3 +46,40 @@ impl Blocks {
         Some(Block { pair, age_s })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Sample;
+
+    fn pair(stable: f64, canary: f64) -> Pair {
+        Pair {
+            stable: Sample { n: stable, k: 1.0 },
+            canary: Sample { n: canary, k: 1.0 },
+        }
+    }
+
+    #[test]
+    fn a_busy_tick_is_a_block() {
+        let block = Blocks::default().add(pair(20.0, 5.0), 1.0).unwrap();
+        assert_eq!((block.pair, block.age_s), (pair(20.0, 5.0), 1.0));
+    }
+
+    #[test]
+    fn a_quiet_route_closes_a_block_after_a_minute() {
+        let mut blocks = Blocks::default();
+        let ages: Vec<_> = (0..120)
+            .filter_map(|_| blocks.add(pair(1.0, 0.01), 1.0))
+            .map(|block| block.age_s)
+            .collect();
+        assert_eq!(ages, [60.0, 60.0]);
+    }
+
+    #[test]
+    fn with_one_side_alone_no_block_ever_closes() {
+        let mut blocks = Blocks::default();
+        assert!((0..1_000).all(|_| blocks.add(pair(50.0, 0.0), 1.0).is_none()));
+        let mut blocks = Blocks::default();
+        assert!((0..1_000).all(|_| blocks.add(pair(0.0, 50.0), 1.0).is_none()));
+    }
+}

@@ -176,3 +176,56 @@ impl Spread {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phi(seconds: u32, hosts: impl Fn(u32) -> Hosts) -> f64 {
+        let mut noise = Dispersion::default();
+        for second in 0..seconds {
+            noise.learn(&hosts(second), 125.0, 1_000.0, 1.0);
+        }
+        noise.phi(1.0)
+    }
+
+    fn hosts(k: [f64; GROUPS]) -> Hosts {
+        k.map(|k| Sample { n: 125.0, k })
+    }
+
+    #[test]
+    fn hosts_that_agree_are_dice_at_most() {
+        assert_eq!(phi(600, |_| hosts([1.0; GROUPS])), 1.0);
+    }
+
+    #[test]
+    fn a_host_that_fails_in_its_turn_is_noise() {
+        let turns = |second: u32| {
+            let mut k = [0.0; GROUPS];
+            k[second as usize % GROUPS] = 8.0;
+            hosts(k)
+        };
+        // All errors of a second at one of eight hosts: chi-squared is eight times their number
+        // over seven degrees of freedom, about 8.
+        let phi = phi(1_200, turns);
+        assert!((6.0..12.0).contains(&phi), "{phi}");
+    }
+
+    #[test]
+    fn a_burst_counts_while_it_lasts() {
+        let burst = |second: u32| {
+            let one = if second >= 300 { 20.0 } else { 1.0 };
+            hosts([one, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+        };
+        let (before, within) = (phi(300, burst), phi(303, burst));
+        assert!(within > before + 5.0, "{before} {within}");
+    }
+
+    #[test]
+    fn it_is_never_below_one_nor_above_thirty() {
+        assert_eq!(phi(60, |_| Hosts::default()), 1.0);
+        let mut k = [0.0; GROUPS];
+        k[0] = 125.0;
+        assert_eq!(phi(600, |_| hosts(k)), MAX_PHI);
+    }
+}

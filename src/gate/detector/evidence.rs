@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 /// Rates over the tolerated one that are looked for.
 pub const RATIOS: [f64; 9] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0];
+/// The ratio that tells when the canary began to be worse, to show the counts since then.
+const ONSET_RATIO: f64 = 1.5;
 /// The most that one block may add, so that no single block decides.
 const MAX_STEP: f64 = 9.0;
 /// Evidence is not piled up beyond this.
@@ -77,6 +79,8 @@ pub struct Evidence {
     odds: [f64; RATIOS.len()],
     /// Seconds of blocks without an event since the last one with any.
     idle_s: f64,
+    /// Page's cumulative sum for [`ONSET_RATIO`]: above 0 since the canary seems worse.
+    rise: f64,
 }
 
 impl Default for Evidence {
@@ -84,6 +88,7 @@ impl Default for Evidence {
         Self {
             odds: [f64::NEG_INFINITY; RATIOS.len()],
             idle_s: 0.0,
+            rise: 0.0,
         }
     }
 }
@@ -99,9 +104,18 @@ impl Evidence {
         self.idle_s = 0.0;
         let start = elapsed.ln();
         let steps = steps(block, direction, tolerance);
-        for (odds, step) in self.odds.iter_mut().zip(steps) {
+        for ((odds, step), ratio) in self.odds.iter_mut().zip(steps).zip(RATIOS) {
+            if ratio == ONSET_RATIO {
+                self.rise = (self.rise + step.total / phi).clamp(0.0, MAX_ODDS);
+            }
             *odds = (log_add(*odds, start) + (step.total / phi).min(MAX_STEP)).min(MAX_ODDS);
         }
+    }
+
+    /// Whether nothing speaks against the canary since the last block.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.rise <= 0.0
     }
 
     /// ln of the mean of the nine sums.
@@ -119,4 +133,77 @@ impl Evidence {
 /// ln(e^a + e^b) without overflow; `b` is finite.
 fn log_add(a: f64, b: f64) -> f64 {
     a.max(b) + (-(a - b).abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Pair, Sample};
+
+    fn block(stable: (f64, f64), canary: (f64, f64)) -> Block {
+        let side = |(n, k)| Sample { n, k };
+        Block {
+            pair: Pair {
+                stable: side(stable),
+                canary: side(canary),
+            },
+            age_s: 1.0,
+        }
+    }
+
+    /// ln of the odds after `blocks` times the same block.
+    fn odds(block: &Block, direction: Direction, blocks: usize) -> f64 {
+        let mut evidence = Evidence::default();
+        for _ in 0..blocks {
+            evidence.learn(block, direction, 1.2, 1.0);
+        }
+        evidence.log_odds()
+    }
+
+    #[test]
+    fn the_same_rate_is_no_evidence_however_long() {
+        for rate in [0.002, 0.05, 0.5] {
+            let same = block((950.0, 950.0 * rate), (50.0, 50.0 * rate));
+            assert!(odds(&same, Direction::Rise, 10_000) < 8.0, "{rate}");
+            assert!(odds(&same, Direction::Drop, 10_000) < 8.0, "{rate}");
+        }
+    }
+
+    #[test]
+    fn a_tolerated_difference_is_no_evidence_and_a_greater_one_is() {
+        let rate = |times: f64| block((950.0, 9.5), (50.0, 0.5 * times));
+        assert!(odds(&rate(1.2), Direction::Rise, 10_000) < 8.0);
+        assert!(odds(&rate(1.8), Direction::Rise, 10_000) > 17.0);
+    }
+
+    #[test]
+    fn a_drop_counts_as_a_drop_only() {
+        let drop = block((950.0, 95.0), (50.0, 1.0));
+        assert!(odds(&drop, Direction::Drop, 200) > 17.0);
+        assert!(odds(&drop, Direction::Rise, 200) < 2.0);
+    }
+
+    #[test]
+    fn one_block_alone_never_decides() {
+        let crash = block((95_000.0, 0.0), (5_000.0, 5_000.0));
+        assert!(odds(&crash, Direction::Rise, 1) <= MAX_STEP + LN_RATIOS);
+    }
+
+    #[test]
+    fn a_long_good_time_is_no_credit() {
+        let good = block((950.0, 2.0), (50.0, 0.1));
+        let bad = block((950.0, 2.0), (50.0, 2.0));
+        let after = |blocks| {
+            let mut evidence = Evidence::default();
+            for _ in 0..blocks {
+                evidence.learn(&good, Direction::Rise, 1.2, 1.0);
+            }
+            let crossed = (1..).find(|_| {
+                evidence.learn(&bad, Direction::Rise, 1.2, 1.0);
+                evidence.log_odds() >= 17.0
+            });
+            crossed.unwrap()
+        };
+        assert!(after(100_000) <= after(10) + 1);
+    }
 }

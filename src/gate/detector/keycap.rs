@@ -112,3 +112,79 @@ fn narrow(allowed: &mut [f64; KEY_SLOTS], memory: &Slots, now: &[KeySlot; KEY_SL
         *allowed = allowed.min(here.max(0.0));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tick in which every slot has four requests; slot 9 has `of_one` errors, the others
+    /// `of_each`.
+    fn tick(of_each: u64, of_one: u64) -> (Sample, [KeySlot; KEY_SLOTS]) {
+        let mut slots = [KeySlot {
+            requests: 4,
+            errors: of_each,
+        }; KEY_SLOTS];
+        slots[9] = KeySlot {
+            requests: 4 + of_one,
+            errors: of_one,
+        };
+        let n = slots.iter().map(|slot| slot.requests).sum();
+        let k = slots.iter().map(|slot| slot.errors).sum();
+        (Sample::of(n, k), slots)
+    }
+
+    #[test]
+    fn one_callers_storm_leaves_next_to_nothing() {
+        let mut cap = KeyCap::default();
+        let admitted: f64 = (0..600)
+            .map(|_| {
+                let (all, slots) = tick(0, 20);
+                cap.admit(all, &slots, 1.0).k
+            })
+            .sum();
+        assert!(admitted < 6.0, "{admitted} of 12000");
+    }
+
+    #[test]
+    fn a_storms_requests_leave_with_its_errors() {
+        let mut cap = KeyCap::default();
+        for _ in 0..60 {
+            let (all, slots) = tick(0, 20);
+            cap.admit(all, &slots, 1.0);
+        }
+        let (all, slots) = tick(0, 20);
+        let admitted = cap.admit(all, &slots, 1.0);
+        assert!((all.n - all.k - (admitted.n - admitted.k)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_canary_that_fails_everybody_is_admitted_whole() {
+        let mut cap = KeyCap::default();
+        for _ in 0..60 {
+            let (all, slots) = tick(0, 0);
+            cap.admit(all, &slots, 1.0);
+        }
+        for _ in 0..60 {
+            let (all, slots) = tick(4, 4);
+            assert_eq!(cap.admit(all, &slots, 1.0).k, all.k);
+        }
+    }
+
+    #[test]
+    fn errors_in_no_slot_are_admitted() {
+        let all = Sample { n: 10.0, k: 7.0 };
+        let slots = [KeySlot::default(); KEY_SLOTS];
+        assert_eq!(KeyCap::default().admit(all, &slots, 1.0), all);
+    }
+
+    #[test]
+    fn one_caller_alone_is_not_capped() {
+        let mut slots = [KeySlot::default(); KEY_SLOTS];
+        slots[3] = KeySlot {
+            requests: 50,
+            errors: 50,
+        };
+        let all = Sample { n: 50.0, k: 50.0 };
+        assert_eq!(KeyCap::default().admit(all, &slots, 1.0), all);
+    }
+}

@@ -141,3 +141,72 @@ impl Learner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stable's latencies: of 10,000 requests so many per bucket.
+    fn buckets(counts: &[u64]) -> [u64; BUCKETS] {
+        let mut all = [0; BUCKETS];
+        for (bucket, count) in all.iter_mut().zip(counts) {
+            *bucket = *count;
+        }
+        all
+    }
+
+    fn learned(counts: &[u64]) -> Learner {
+        let mut learner = Learner::default();
+        learner.learn(&buckets(counts), counts.len() - 1, 1.0);
+        learner
+    }
+
+    const USUAL: [u64; 6] = [5_000, 4_000, 850, 135, 13, 2];
+
+    #[test]
+    fn the_thresholds_are_the_bounds_nearest_the_aims() {
+        let learner = learned(&USUAL);
+        assert_eq!(learner.threshold(Tail::Near), Some(1));
+        assert_eq!(learner.threshold(Tail::Far), Some(2));
+        assert_eq!(learner.threshold(Tail::Farthest), Some(3));
+        assert_eq!(learner.beyond(Tail::Far, &buckets(&USUAL)), Some(150));
+    }
+
+    #[test]
+    fn too_few_requests_teach_nothing() {
+        assert_eq!(learned(&[50, 40, 8, 1, 1]).threshold(Tail::Near), Some(1));
+        assert_eq!(learned(&[50, 40, 8, 1, 1]).threshold(Tail::Far), None);
+        assert_eq!(learned(&[5, 4, 1]).threshold(Tail::Near), None);
+    }
+
+    #[test]
+    fn an_outage_of_both_does_not_redefine_slow() {
+        let mut learner = learned(&USUAL);
+        for _ in 0..1_800 {
+            learner.learn(&buckets(&USUAL), 5, 1.0);
+        }
+        for _ in 0..120 {
+            let moved = learner.learn(&buckets(&[2_000, 4_000, 3_000, 900, 90, 10]), 5, 1.0);
+            assert_eq!(moved, Moved::default());
+        }
+    }
+
+    #[test]
+    fn where_all_is_beyond_the_last_bound_there_is_no_threshold() {
+        let learner = learned(&[0, 0, 0, 10_000]);
+        for tail in [Tail::Near, Tail::Far, Tail::Farthest] {
+            assert_eq!(learner.threshold(tail), None);
+        }
+    }
+
+    #[test]
+    fn where_all_is_fast_the_lowest_bound_is_the_threshold() {
+        let learner = learned(&[10_000, 0, 0, 0]);
+        assert_eq!(learner.threshold(Tail::Near), Some(0));
+        assert_eq!(
+            learner.threshold(Tail::Farthest),
+            None,
+            "the same bound asks nothing new"
+        );
+    }
+}

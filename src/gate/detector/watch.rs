@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 
 /// Half-life of the rates that the excess is taken of, in seconds.
 const RECENT_S: f64 = 120.0;
-/// Evidence below this (ln) has nothing to say: the counts shown with it begin anew.
-const QUIET: f64 = 1.0;
-
 /// What is fixed about a question.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
@@ -63,7 +60,7 @@ impl Watch {
         let usual = self.recent.stable.rate();
         self.power.learn(block, usual, direction, tolerance, phi);
         self.evidence.learn(block, direction, tolerance, phi);
-        if self.evidence.log_odds() < QUIET {
+        if self.evidence.is_quiet() {
             self.since = Pair::default();
         }
     }
@@ -76,7 +73,7 @@ impl Watch {
         }
     }
 
-    /// The counts since the evidence began to rise.
+    /// The counts since the canary began to be worse.
     pub(super) fn since(&self) -> Pair {
         self.since
     }
