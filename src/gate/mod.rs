@@ -1,1 +1,286 @@
-//! Is the canary worse than stable: detector, limits, error budget, the gate's states.
+//! Is the canary worse than stable, and who reaches it then.
+//!
+//! A [`Gate`] judges one variant of one route. Once a tick the caller hands it the counts of both
+//! sides ([`Tick`]) and the settings; it answers with a [`Change`] if the gate opened, shut or
+//! probes. It knows neither the clock nor the host: time comes with the tick, and where the gate
+//! stands is a value to be asked for.
+//!
+//! ```
+//! use serinus::gate::{Gate, Position, Settings, Tick};
+//!
+//! let settings = Settings::default();
+//! let mut gate = Gate::new(&settings);
+//! // Nothing was counted, so nothing is known, so everything stays as it is.
+//! assert_eq!(gate.tick(&settings, &Tick::default()), None);
+//! assert_eq!(gate.position(), Position::Open);
+//! ```
+//!
+//! Whatever is wrong with a tick (a side is missing or contradicts itself, the tick comes twice or
+//! late, the clock jumped) the gate holds: it learns nothing from it and changes nothing.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`input`] | what the gate is told |
+//! | [`settings`] | what people set |
+//! | [`detector`] | whether the canary is worse than stable |
+//! | [`limits`] | absolute triggers |
+//! | [`budget`] | the route's error budget |
+//! | [`state`], [`probe`] | open, shut, and the way back |
+//! | [`store`] | the gate as bytes |
+//! | [`words`] | signals, reasons, verdicts, changes |
+
+pub mod budget;
+mod clock;
+pub mod detector;
+pub mod input;
+pub mod limits;
+pub mod probe;
+mod route;
+pub mod settings;
+pub mod state;
+pub mod store;
+pub mod words;
+
+pub use budget::{Budget, BudgetSettings};
+pub use detector::sample::{Pair, Sample};
+pub use input::{At, Canary, Counts, Group, KeySlot, Ppm, Stable, Tick};
+pub use limits::{Bound, Limit, Quantity};
+pub use settings::{Reopen, Settings, Signals, SlowCounts};
+pub use state::State;
+pub use words::{Change, Held, History, Position, Reason, Signal, Verdict};
+
+use clock::Clock;
+use detector::{Detector, Finding, Readings};
+use limits::{LimitWatch, MAX_LIMITS};
+use route::Pulse;
+use serde::{Deserialize, Serialize};
+use state::{Event, News};
+
+/// The gate of one route's variant: a few KiB, whatever the traffic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    revision: String,
+    held: Option<Held>,
+    state: State,
+    /// Whether the last tick that was judged spoke against the canary.
+    accused: bool,
+    detector: Detector,
+    limits: Vec<LimitWatch>,
+    pulse: Pulse,
+    clock: Clock,
+    history: History,
+}
+
+impl Gate {
+    /// A gate that is open, or where a person holds it.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            revision: settings.revision.clone(),
+            held: settings.held,
+            ..Self::default()
+        }
+    }
+
+    /// Takes on settings that may be others than before. A new revision starts the gate afresh
+    /// and keeps its history; a change of who holds it is told; everything else keeps the state.
+    pub fn configure(&mut self, settings: &Settings, at: At) -> Option<Change> {
+        let mut reason = None;
+        if self.held != settings.held {
+            self.held = settings.held;
+            reason = Some(match settings.held {
+                Some(_) => Reason::Held,
+                None => Reason::Released,
+            });
+        }
+        if self.revision != settings.revision {
+            self.revision.clone_from(&settings.revision);
+            self.state = State::default();
+            self.accused = false;
+            self.limits.clear();
+            self.detector.forget_canary();
+            self.clock.chill();
+            reason = Some(Reason::Revision);
+        }
+        let news = News {
+            reason: reason?,
+            signal: None,
+            evidence: Pair::default(),
+        };
+        Some(self.tell(at, news))
+    }
+
+    /// Judges one tick. The change it made is also in the history.
+    pub fn tick(&mut self, settings: &Settings, tick: &Tick) -> Option<Change> {
+        let seconds = self.clock.advance(tick.at, settings)?;
+        let of_canary = tick
+            .canary()
+            .map_or(0.0, |side| side.counts.requests as f64);
+        let readings = self.read(settings, tick, of_canary, seconds);
+        if !self.clock.warmed(of_canary, seconds, settings) {
+            return None;
+        }
+        let found = match self.state {
+            State::Shut { .. } => None,
+            State::Open { .. } | State::Probing { .. } => {
+                self.judge(settings, tick, readings.as_ref(), seconds)
+            }
+        };
+        self.accused = found.is_some();
+        if self.held.is_some() {
+            return None;
+        }
+        let event = match &found {
+            Some(found) => Event::Found(found),
+            None => Event::Passed {
+                seconds,
+                readings: readings.as_ref(),
+                rps: self.pulse.rps(),
+            },
+        };
+        let news = self.enter(event, settings)?;
+        Some(self.tell(tick.at, news))
+    }
+
+    /// Learns from stable, and reads both sides if both are there.
+    fn read(
+        &mut self,
+        settings: &Settings,
+        tick: &Tick,
+        of_canary: f64,
+        seconds: f64,
+    ) -> Option<Readings> {
+        let stable = tick.stable()?;
+        let errors = Sample::of(stable.counts.requests, stable.counts.errors);
+        self.pulse.learn(errors, errors.n + of_canary, seconds);
+        self.detector.learn(settings, stable, of_canary, seconds);
+        let canary = tick.canary()?;
+        Some(self.detector.read(settings, stable, canary, seconds))
+    }
+
+    /// Goes from state to state; what was found in one position says nothing in another.
+    fn enter(&mut self, event: Event<'_>, settings: &Settings) -> Option<News> {
+        let before = self.state.position();
+        let (state, news) = self.state.on(event, &settings.transitions());
+        self.state = state;
+        if self.state.position() != before {
+            self.detector.forget_evidence();
+            self.limits.clear();
+        }
+        news
+    }
+
+    fn judge(
+        &mut self,
+        settings: &Settings,
+        tick: &Tick,
+        readings: Option<&Readings>,
+        seconds: f64,
+    ) -> Option<Finding> {
+        let by_detector =
+            readings.and_then(|readings| self.detector.judge(settings, readings, seconds));
+        let by_limit = self.limit(settings, tick, readings, seconds);
+        by_detector.or(by_limit)
+    }
+
+    fn limit(
+        &mut self,
+        settings: &Settings,
+        tick: &Tick,
+        readings: Option<&Readings>,
+        seconds: f64,
+    ) -> Option<Finding> {
+        let limits = || settings.limits.iter().take(MAX_LIMITS);
+        if !self.limits.iter().map(LimitWatch::limit).eq(limits()) {
+            self.limits = limits().copied().map(LimitWatch::new).collect();
+        }
+        let errors = match (readings, tick.canary()) {
+            (Some(readings), _) => readings.errors.canary,
+            (None, Some(side)) => Sample::of(side.counts.requests, side.counts.errors),
+            (None, None) => Sample::default(),
+        };
+        let mut found = None;
+        for watch in &mut self.limits {
+            if let Some(evidence) = watch.learn(tick, errors, &settings.latency_bounds_ms, seconds)
+            {
+                found.get_or_insert(Finding {
+                    signal: watch.limit().quantity.signal(),
+                    reason: Reason::Limit(watch.limit().quantity),
+                    evidence,
+                });
+            }
+        }
+        found
+    }
+
+    fn tell(&mut self, at: At, news: News) -> Change {
+        let change = Change {
+            at,
+            state: self.position(),
+            reason: news.reason,
+            signal: news.signal,
+            evidence: news.evidence,
+        };
+        self.history.push(change);
+        change
+    }
+
+    /// Where the gate stands for callers: a person's word first.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        match self.held {
+            Some(Held::Open) => Position::Open,
+            Some(Held::Shut) => Position::Shut,
+            None => self.state.position(),
+        }
+    }
+
+    /// The share that reaches the canary now, where `full` is its share by the policy.
+    #[must_use]
+    pub fn share(&self, full: Ppm) -> Ppm {
+        match self.held {
+            Some(Held::Open) => full,
+            Some(Held::Shut) => Ppm(0),
+            None => self.state.share(full),
+        }
+    }
+
+    /// Who holds the gate, if a person does.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        self.held
+    }
+
+    /// The state beneath a person's word.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What may be thought of the canary by now.
+    #[must_use]
+    pub fn verdict(&self, settings: &Settings) -> Verdict {
+        if self.accused || self.state.position() != Position::Open {
+            Verdict::Fail
+        } else if self.held == Some(Held::Shut)
+            || self.pulse.in_outage()
+            || !self.detector.would_have_noticed(settings)
+        {
+            Verdict::Hold
+        } else {
+            Verdict::Pass
+        }
+    }
+
+    /// The detector, for its odds and thresholds.
+    #[must_use]
+    pub fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// The last changes.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+}

@@ -80,6 +80,15 @@ pub fn each_line(
     output.flush().or_else(|error| ended(&error))
 }
 
+/// Writes one line of JSON after all others.
+///
+/// # Errors
+/// A failed write; a closed pipe is not an error.
+pub fn last_line(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    writeln!(io::stdout().lock(), "{line}").or_else(|error| ended(&error))
+}
+
 fn ended(error: &io::Error) -> Result<(), Failure> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Ok(());

@@ -3,9 +3,11 @@ mod assign;
 mod check;
 mod compare;
 mod hash;
+mod judge;
 mod lines;
 mod policy_file;
 mod response;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -23,6 +25,7 @@ enum Command {
     Check(check::Args),
     Assign(assign::Args),
     Hash(hash::Args),
+    Judge(judge::Judge),
     Compare(compare::Args),
 }
 
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Assign(args) => assign::run(&args).map(answered),
         Command::Hash(args) => hash::run(&args).map(answered),
+        Command::Judge(command) => command.run(),
         Command::Compare(args) => compare::run(&args),
     };
     done.unwrap_or_else(|lines::Failure(message)| {

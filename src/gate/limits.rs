@@ -1,0 +1,406 @@
+//! Absolute triggers, as teams have them in their runbooks: errors over 1 % for 2 minutes.
+//!
+//! "For" means all along, as in Prometheus' alerts, not on average: the time is cut into eighths
+//! (of at least a tick), each eighth with a canary request in it must be beyond the bound, and one
+//! that is not starts the count anew. An eighth without canary requests says nothing either way.
+//! Errors are the canary's after the key cap, so that one caller's retries cross no limit.
+//! Percentiles come from the histogram, straight within a bucket; in the open last one they are
+//! its lower bound.
+//!
+//! Unlike the detector a limit does not ask how stable does, unless it says `…StableBy`: an outage
+//! of both crosses it.
+
+use super::detector::sample::{Pair, Sample};
+use super::input::{BUCKETS, Counts, Tick};
+use super::words::Signal;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A gate looks at this many limits.
+pub const MAX_LIMITS: usize = 16;
+const PARTS: f64 = 8.0;
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Quantity {
+    /// Errors per request.
+    ErrorRate,
+    /// The median of latencies, in milliseconds.
+    P50,
+    /// Their 95th percentile.
+    P95,
+    /// Their 99th percentile.
+    P99,
+    /// The canary's requests over what its share of stable's would be: 1 is as expected.
+    RequestRate,
+    /// Goals met per request.
+    ConversionRate,
+    /// Differences per shadow pair.
+    DiffRate,
+}
+
+impl Quantity {
+    /// The word in policies and documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Quantity::ErrorRate => "errorRate",
+            Quantity::P50 => "p50",
+            Quantity::P95 => "p95",
+            Quantity::P99 => "p99",
+            Quantity::RequestRate => "requestRate",
+            Quantity::ConversionRate => "conversionRate",
+            Quantity::DiffRate => "diffRate",
+        }
+    }
+
+    /// The signal it belongs to; request rates belong to none.
+    #[must_use]
+    pub fn signal(self) -> Option<Signal> {
+        match self {
+            Quantity::ErrorRate => Some(Signal::Errors),
+            Quantity::P50 | Quantity::P95 | Quantity::P99 => Some(Signal::Slow),
+            Quantity::RequestRate => None,
+            Quantity::ConversionRate => Some(Signal::Conversions),
+            Quantity::DiffRate => Some(Signal::Diffs),
+        }
+    }
+}
+
+/// Where the limit lies, in the quantity's unit, or as a fraction of stable's value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Bound {
+    /// Crossed by more.
+    Above(f64),
+    /// Crossed by less.
+    Below(f64),
+    /// Crossed by more than stable's value and this fraction of it.
+    AboveStableBy(f64),
+    /// Crossed by less than stable's value less this fraction of it.
+    BelowStableBy(f64),
+}
+
+impl Bound {
+    fn is_crossed(self, canary: f64, stable: Option<f64>) -> bool {
+        match (self, stable) {
+            (Bound::Above(bound), _) => canary > bound,
+            (Bound::Below(bound), _) => canary < bound,
+            (Bound::AboveStableBy(part), Some(stable)) => canary > stable * (1.0 + part),
+            (Bound::BelowStableBy(part), Some(stable)) => canary < stable * (1.0 - part),
+            (Bound::AboveStableBy(_) | Bound::BelowStableBy(_), None) => false,
+        }
+    }
+}
+
+/// One limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    /// What is limited.
+    pub quantity: Quantity,
+    /// Where.
+    pub bound: Bound,
+    /// How long it must be crossed.
+    pub lasting: Duration,
+    /// How many requests of the canary (pairs, for diffs) that time must hold at least.
+    pub min_requests: u64,
+}
+
+/// The running state of one limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitWatch {
+    limit: Limit,
+    part: Part,
+    crossed_s: f64,
+    crossed: Pair,
+    /// Whether the last part ended the wait and held enough.
+    fired: bool,
+}
+
+/// Both sides' counts in one eighth.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Part {
+    age_s: f64,
+    pair: Pair,
+    /// Latencies; single precision is plenty for a quantile, and a route may have 16 limits.
+    stable: [f32; BUCKETS],
+    canary: [f32; BUCKETS],
+    /// Requests that the canary's share would have had.
+    expected: f64,
+}
+
+impl LimitWatch {
+    /// Begins to watch `limit`.
+    #[must_use]
+    pub fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            part: Part::default(),
+            crossed_s: 0.0,
+            crossed: Pair::default(),
+            fired: false,
+        }
+    }
+
+    /// What is watched.
+    #[must_use]
+    pub fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
+    /// Takes in a tick; `errors` are after the key cap. Gives the counts of both sides while the
+    /// limit is crossed for as long as it says.
+    pub fn learn(
+        &mut self,
+        tick: &Tick,
+        errors: Sample,
+        bounds_ms: &[f64],
+        seconds: f64,
+    ) -> Option<Pair> {
+        let lasting = self.limit.lasting.as_secs_f64();
+        self.part.add(self.limit.quantity, tick, errors, seconds);
+        if self.part.age_s >= lasting / PARTS {
+            let part = std::mem::take(&mut self.part);
+            self.close(&part, bounds_ms, lasting);
+        }
+        self.fired.then_some(self.crossed)
+    }
+
+    fn close(&mut self, part: &Part, bounds_ms: &[f64], lasting: f64) {
+        let Some((canary, stable)) = part.values(self.limit.quantity, bounds_ms) else {
+            self.fired = false;
+            return;
+        };
+        if !self.limit.bound.is_crossed(canary, stable) {
+            *self = Self::new(self.limit);
+            return;
+        }
+        self.crossed_s += part.age_s;
+        self.crossed.add(part.pair);
+        self.fired = self.crossed_s >= lasting - 1e-6
+            && self.crossed.canary.n >= self.limit.min_requests as f64;
+    }
+}
+
+impl Part {
+    fn add(&mut self, quantity: Quantity, tick: &Tick, errors: Sample, seconds: f64) {
+        self.age_s += seconds;
+        let (share, stable_share) = (tick.share.fraction(), tick.stable_share.fraction());
+        if let Some(stable) = tick.stable() {
+            let counts = &stable.counts;
+            self.pair.stable.add(sample(quantity, counts));
+            add_all(&mut self.stable, &counts.latency);
+            if stable_share > 0.0 {
+                self.expected += counts.requests as f64 * share / stable_share;
+            }
+        }
+        if let Some(canary) = tick.canary() {
+            let counts = &canary.counts;
+            self.pair.canary.add(match quantity {
+                Quantity::ErrorRate => errors,
+                _ => sample(quantity, counts),
+            });
+            add_all(&mut self.canary, &counts.latency);
+        }
+    }
+
+    /// The canary's value and stable's; nothing if the part holds nothing of the canary's.
+    fn values(&self, quantity: Quantity, bounds_ms: &[f64]) -> Option<(f64, Option<f64>)> {
+        let Pair { stable, canary } = self.pair;
+        let rates = |sample: Sample| (sample.n > 0.0).then(|| sample.rate());
+        let quantile = |q| {
+            let value = |histogram| quantile(histogram, bounds_ms, q);
+            Some((value(&self.canary)?, value(&self.stable)))
+        };
+        match quantity {
+            Quantity::ErrorRate | Quantity::ConversionRate | Quantity::DiffRate => {
+                Some((rates(canary)?, rates(stable)))
+            }
+            Quantity::P50 => quantile(0.5),
+            Quantity::P95 => quantile(0.95),
+            Quantity::P99 => quantile(0.99),
+            // No request at all is what a lower bound is for, but only where some were due.
+            Quantity::RequestRate => {
+                (self.expected >= 1.0).then(|| (canary.n / self.expected, Some(1.0)))
+            }
+        }
+    }
+}
+
+fn measured(counts: &Counts) -> u64 {
+    counts
+        .latency
+        .iter()
+        .fold(0, |sum, n| sum.saturating_add(*n))
+}
+
+fn sample(quantity: Quantity, counts: &Counts) -> Sample {
+    match quantity {
+        Quantity::ErrorRate => Sample::of(counts.requests, counts.errors),
+        Quantity::P50 | Quantity::P95 | Quantity::P99 => Sample::of(measured(counts), 0),
+        Quantity::RequestRate => Sample::of(counts.requests, 0),
+        Quantity::ConversionRate => Sample::of(counts.requests, counts.conversions),
+        Quantity::DiffRate => Sample::of(counts.shadowed, counts.diffs),
+    }
+}
+
+fn add_all(sums: &mut [f32; BUCKETS], counts: &[u64; BUCKETS]) {
+    for (sum, count) in sums.iter_mut().zip(counts) {
+        *sum += *count as f32;
+    }
+}
+
+/// The `q` quantile in milliseconds; nothing of nothing.
+fn quantile(histogram: &[f32; BUCKETS], bounds_ms: &[f64], q: f64) -> Option<f64> {
+    let total: f64 = histogram.iter().copied().map(f64::from).sum();
+    if total <= 0.0 {
+        return None;
+    }
+    let mut below = 0.0;
+    let mut lower = 0.0;
+    for (count, upper) in histogram.iter().copied().map(f64::from).zip(bounds_ms) {
+        if count > 0.0 && below + count >= q * total {
+            return Some(lower + (upper - lower) * (q * total - below) / count);
+        }
+        below += count;
+        lower = *upper;
+    }
+    Some(lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{At, Canary, KeySlot, Ppm, Stable};
+
+    fn tick(stable: Counts, canary: Counts) -> Tick {
+        Tick {
+            at: At(0),
+            share: Ppm(500_000),
+            stable_share: Ppm(500_000),
+            stable: Some(Stable {
+                counts: stable,
+                groups: Default::default(),
+            }),
+            canary: Some(Canary {
+                counts: canary,
+                slots: [KeySlot::default(); crate::gate::input::KEY_SLOTS],
+            }),
+        }
+    }
+
+    fn requests(requests: u64, errors: u64) -> Counts {
+        Counts {
+            requests,
+            errors,
+            ..Counts::default()
+        }
+    }
+
+    /// The tick, from 1, on which a limit fires.
+    fn fires(limit: Limit, ticks: impl Iterator<Item = Tick>) -> Option<usize> {
+        let mut watch = LimitWatch::new(limit);
+        let mut found = ticks.map(|tick| {
+            let side = &tick.canary().unwrap().counts;
+            let errors = Sample::of(side.requests, side.errors);
+            watch.learn(&tick, errors, &[10.0, 100.0, 1_000.0], 1.0)
+        });
+        found
+            .position(|found| found.is_some())
+            .map(|index| index + 1)
+    }
+
+    const ERRORS: Limit = Limit {
+        quantity: Quantity::ErrorRate,
+        bound: Bound::Above(0.01),
+        lasting: Duration::from_secs(120),
+        min_requests: 100,
+    };
+
+    #[test]
+    fn fires_when_the_bound_was_crossed_all_along_and_no_sooner() {
+        let bad = || tick(requests(100, 0), requests(100, 2));
+        assert_eq!(fires(ERRORS, (0..200).map(|_| bad())), Some(120));
+    }
+
+    #[test]
+    fn a_burst_above_the_average_does_not_fire() {
+        let ticks = (0..600).map(|t| {
+            let errors = if t % 100 < 5 { 100 } else { 0 };
+            tick(requests(100, 0), requests(100, errors))
+        });
+        assert_eq!(fires(ERRORS, ticks), None);
+    }
+
+    #[test]
+    fn too_few_requests_do_not_fire_until_there_are_enough() {
+        let ticks = (0..400).map(|t| {
+            tick(
+                requests(9, 0),
+                requests(u64::from(t % 2 == 0), u64::from(t % 2 == 0)),
+            )
+        });
+        assert_eq!(fires(ERRORS, ticks), Some(210));
+    }
+
+    #[test]
+    fn a_percentile_is_compared_in_milliseconds() {
+        let slow = Limit {
+            quantity: Quantity::P99,
+            bound: Bound::Above(500.0),
+            lasting: Duration::from_secs(8),
+            min_requests: 1,
+        };
+        let with = |slow: u64| {
+            let mut counts = requests(100, 0);
+            let [fast, _, last, ..] = &mut counts.latency;
+            (*fast, *last) = (100 - slow, slow);
+            tick(requests(100, 0), counts)
+        };
+        assert_eq!(fires(slow, (0..20).map(|_| with(2))), Some(8));
+        assert_eq!(fires(slow, (0..20).map(|_| with(1))), None);
+    }
+
+    #[test]
+    fn a_drop_below_stable_is_relative_to_stable() {
+        let drop = Limit {
+            quantity: Quantity::ConversionRate,
+            bound: Bound::BelowStableBy(0.05),
+            lasting: Duration::from_secs(8),
+            min_requests: 1,
+        };
+        let goals = |conversions| Counts {
+            conversions,
+            ..requests(1_000, 0)
+        };
+        let run = |canary| fires(drop, (0..20).map(|_| tick(goals(100), goals(canary))));
+        assert_eq!(run(94), Some(8));
+        assert_eq!(run(96), None);
+    }
+
+    #[test]
+    fn a_canary_that_gets_no_requests_falls_below_its_request_rate() {
+        let missing = Limit {
+            quantity: Quantity::RequestRate,
+            bound: Bound::Below(0.5),
+            lasting: Duration::from_secs(8),
+            min_requests: 0,
+        };
+        let run = |n| {
+            fires(
+                missing,
+                (0..20).map(|_| tick(requests(10, 0), requests(n, 0))),
+            )
+        };
+        assert_eq!(run(0), Some(8));
+        assert_eq!(run(9), None);
+    }
+
+    #[test]
+    fn a_quantile_lies_straight_within_its_bucket() {
+        let mut histogram = [0.0; BUCKETS];
+        let [_, second, ..] = &mut histogram;
+        *second = 10.0;
+        assert_eq!(quantile(&histogram, &[100.0, 200.0], 0.5), Some(150.0));
+        assert_eq!(quantile(&[0.0; BUCKETS], &[100.0], 0.5), None);
+    }
+}
