@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use serinus::policy::{find, reference};
+use serinus::report::metric_reference;
 use std::path::Path;
 
 fn fresh(file: &str, text: &str) {
@@ -27,6 +28,11 @@ fn the_schema_is_that_of_the_types() {
 #[test]
 fn the_reference_page_is_that_of_the_types() {
     fresh("policy.md", &reference::page());
+}
+
+#[test]
+fn the_page_of_metrics_is_that_of_the_table() {
+    fresh("metrics.md", &metric_reference::page());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use super::carry;
 use super::cookie::{Id, IssueCookie};
+use super::hash;
 use super::key::KeySource;
 use super::ramp::Millis;
 use super::route::{Route, Side};
@@ -87,6 +88,8 @@ pub struct Decision<'p> {
     pub slot: Option<Slot>,
     /// The cookie to give out, and its id.
     pub issued: Option<(&'p IssueCookie, Id)>,
+    /// Who drew, as [`hash::caller`] tells callers apart.
+    pub caller: Option<u32>,
 }
 
 impl<'p> Decision<'p> {
@@ -102,6 +105,7 @@ impl<'p> Decision<'p> {
             key: None,
             slot: None,
             issued: None,
+            caller: None,
         }
     }
 
@@ -197,6 +201,7 @@ fn by_share<'p>(
         key: Some(source),
         slot: Some(slot),
         issued,
+        caller: Some(hash::caller(&value)),
         ..Decision::of(route, side, reason)
     }
 }

@@ -4,7 +4,7 @@
 //! comparisons that neither allocate nor compile anything; the cheap ones come first.
 
 use super::condition::{Test, matches};
-use super::hash::Scheme;
+use super::hash::{self, Scheme};
 use super::key::KeySource;
 use super::ramp::{Millis, Schedule};
 use super::rule::Rule;
@@ -123,6 +123,13 @@ impl Route {
         owner.map_or(Side::Stable, Side::Variant)
     }
 
+    /// Who sends `request`, by the first key that it has, as [`hash::caller`] tells callers apart;
+    /// nothing if it has none, for nothing is issued here.
+    pub fn caller_of(&self, request: &Request<'_>) -> Option<u32> {
+        let key = self.keys.iter().find_map(|source| source.value(request))?;
+        Some(hash::caller(&key))
+    }
+
     fn share_at(&self, variant: usize, now: Millis) -> Share {
         let variant = self.variants.get(variant);
         variant.map_or(Share::NONE, |variant| variant.schedule.at(now))
@@ -199,13 +206,18 @@ impl Matcher {
 
     fn takes_host(&self, host: &[u8]) -> bool {
         self.hosts.is_empty()
-            || self.hosts.iter().any(|wanted| match wanted {
-                HostMatch::Any => true,
-                HostMatch::Exact(exact) => host == exact.as_bytes(),
-                HostMatch::Below(suffix) => {
-                    host.len() > suffix.len() && host.ends_with(suffix.as_bytes())
-                }
-            })
+            || self.hosts.iter().any(|wanted| wanted.takes(host))
+    }
+}
+
+impl HostMatch {
+    /// Whether `host`, in lower case and without its port, is one of these.
+    pub fn takes(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => host == exact.as_bytes(),
+            Self::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_bytes()),
+        }
     }
 }
 

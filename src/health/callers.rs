@@ -10,14 +10,11 @@
 //! the lower ten, so the two do not repeat each other.
 
 use super::bytes::{Reader, Writer};
-use crate::assign::hash::murmur3_x86_32;
+use crate::assign::hash;
 use crate::assign::ramp::Millis;
 
 /// Slots that callers fall into for the gate.
 pub const KEY_SLOTS: usize = 64;
-
-/// Unlike the seed that draws variants (0), so that a slot here says nothing of the variant.
-const SEED: u32 = 0x5e21_0005;
 
 /// A caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,7 +23,7 @@ pub struct Caller(pub u32);
 impl Caller {
     /// The caller with this key; for one without a key, its address.
     pub fn of(key: &[u8]) -> Self {
-        Self(murmur3_x86_32(&[key], SEED))
+        Self(hash::caller(key))
     }
 
     /// The slot, 0 to 63.

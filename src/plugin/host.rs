@@ -7,6 +7,7 @@
 //! says, as a boxed slice of exactly the size it asked for.
 #![allow(unsafe_code)]
 
+use crate::health::clock::Wall;
 use std::ptr::null_mut;
 
 /// A host call that did not succeed, and the host's status.
@@ -18,6 +19,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const CAS_MISMATCH: u32 = 8;
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +48,8 @@ pub enum Kind {
     Counter = 0,
     /// It is set.
     Gauge = 1,
+    /// It takes values.
+    Histogram = 2,
 }
 
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -262,13 +266,49 @@ pub fn set_property(name: &str, value: &[u8]) -> Result<()> {
     done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
+/// A property that is a whole number, as Envoy lays it out.
+pub fn number_property(path: &str) -> Result<Option<u64>> {
+    let bytes = property(path)?;
+    let number = bytes.and_then(|bytes| bytes.try_into().ok());
+    Ok(number.map(u64::from_le_bytes))
+}
+
 /// The shared data at `key`.
 pub fn shared(key: &str) -> Result<Option<Vec<u8>>> {
+    shared_with_number(key).map(|(value, _)| value)
+}
+
+/// The shared data at `key`, and the number to [swap](swap_shared) it with.
+pub fn shared_with_number(key: &str) -> Result<(Option<Vec<u8>>, Number)> {
     let mut cas = 0;
     // SAFETY: pointer and size are those of the slice; the places live through the call.
-    fetch(|data, size| unsafe {
+    let value = fetch(|data, size| unsafe {
         proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas)
-    })
+    })?;
+    Ok((value, Number(if cas == 0 { u32::MAX } else { cas })))
+}
+
+/// What the host calls a value by as long as nobody sets it anew. Where there is no value, any
+/// number but 0 makes sure that still nobody set one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number(u32);
+
+/// Sets the shared data at `key` if it still has this number; says whether it had.
+pub fn swap_shared(key: &str, value: &[u8], number: Number) -> Result<bool> {
+    // SAFETY: pointers and sizes are those of the slices.
+    let status = unsafe {
+        proxy_set_shared_data(
+            key.as_ptr(),
+            key.len(),
+            value.as_ptr(),
+            value.len(),
+            number.0,
+        )
+    };
+    match status {
+        CAS_MISMATCH => Ok(false),
+        status => done(status).map(|()| true),
+    }
 }
 
 /// Sets the shared data at `key`, whatever stands there.
@@ -286,23 +326,24 @@ pub fn define_metric(kind: Kind, name: &str) -> Result<u32> {
 }
 
 /// Adds to a counter; the host refuses to add nothing.
-pub fn add_to_metric(id: u32, by: u32) -> Result<()> {
+pub fn add_to_metric(id: u32, by: u64) -> Result<()> {
+    let by = i64::try_from(by).unwrap_or(i64::MAX);
     // SAFETY: no memory is passed.
-    done(unsafe { proxy_increment_metric(id, i64::from(by)) })
+    done(unsafe { proxy_increment_metric(id, by) })
 }
 
-/// Sets a gauge.
+/// Sets a gauge, or gives a histogram a value.
 pub fn set_metric(id: u32, value: u64) -> Result<()> {
     // SAFETY: no memory is passed.
     done(unsafe { proxy_record_metric(id, value) })
 }
 
-/// Milliseconds since 1970 by the proxy's clock.
-pub fn now() -> Result<i64> {
+/// The proxy's clock.
+pub fn now() -> Result<Wall> {
     let mut nanos = 0_u64;
     // SAFETY: the place lives through the call.
     done(unsafe { proxy_get_current_time_nanoseconds(&mut nanos) })?;
-    Ok(i64::try_from(nanos.checked_div(1_000_000).unwrap_or(0)).unwrap_or(i64::MAX))
+    Ok(Wall(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)))
 }
 
 /// Asks for a tick every `millis`.
@@ -320,7 +361,11 @@ pub fn random() -> Result<[u8; 16]> {
 }
 
 /// Answers the request from the proxy.
-pub fn respond(status: u16, headers: &[(String, String)], body: &[u8]) -> Result<()> {
+pub fn respond<'h>(
+    status: u16,
+    headers: impl Iterator<Item = (&'h str, &'h str)> + Clone,
+    body: &[u8],
+) -> Result<()> {
     const DETAILS: &str = "serinus";
     let headers = laid_out(headers);
     // SAFETY: pointers and sizes are those of the slices.
@@ -339,13 +384,13 @@ pub fn respond(status: u16, headers: &[(String, String)], body: &[u8]) -> Result
 }
 
 /// Header lines in the form of [`Pairs`].
-fn laid_out(headers: &[(String, String)]) -> Vec<u8> {
+fn laid_out<'h>(headers: impl Iterator<Item = (&'h str, &'h str)> + Clone) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut size = |size: usize| {
         bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     };
-    size(headers.len());
-    for (name, value) in headers {
+    size(headers.clone().count());
+    for (name, value) in headers.clone() {
         size(name.len());
         size(value.len());
     }

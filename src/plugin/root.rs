@@ -4,40 +4,75 @@
 //! request, even under fail-open. A bad one leaves the last good one in force; with none, everything
 //! passes as stable. Configuring runs on every thread and once more in a VM that is thrown away, so
 //! it makes nothing that would have to be undone.
+//!
+//! The clock beats four times a second. With the first beat of a second of the wall clock every
+//! worker hands on what it counted; with the second, a quarter of a second later, all have done so,
+//! and the one that watches looks at the sums.
 
+use super::counting::Counting;
 use super::host::{self, Kind, Level};
-use super::stats::Stats;
+use super::stats::{Id, Stats};
 use super::store::LastGood;
 use super::stream::Stream;
+use super::watch::Watch;
+use crate::assign::hash::murmur3_x86_32;
+use crate::assign::ramp::Millis;
+use crate::health::lease::{self, Candidate};
 use crate::policy::problem::Refusal;
 use crate::policy::{self, Policy};
 use crate::report::metric;
+use crate::report::page::Asked;
+use crate::request::Request;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
+use std::cell::RefCell;
 use std::rc::Rc;
 
-/// How often counts are told, in milliseconds: as often as anyone scrapes at most.
-const TICK: u32 = 1000;
+/// How often the clock beats, in milliseconds: what the watcher finds out is known to all workers
+/// within one beat.
+const BEAT: u32 = 250;
 
 /// What all requests under one policy share.
 #[derive(Debug)]
 pub struct InForce {
     /// The policy; none if none was ever good.
     pub policy: Option<Policy>,
-    /// Whether a decision may depend on the time.
-    pub needs_time: bool,
-    /// The counters.
+    /// What tells it from others.
+    pub version: String,
+    /// Since when it has been in force.
+    pub since: Millis,
+    /// What is wrong with a newer one.
+    pub problems: Vec<String>,
+    /// The metrics.
     pub stats: Stats,
+    /// What requests count; nothing without a policy.
+    pub counting: Option<Counting>,
 }
 
 impl InForce {
-    fn new(policy: Option<Policy>) -> Self {
-        let assigner = policy.as_ref().map(|policy| &policy.assigner);
-        Self {
-            needs_time: assigner.is_some_and(|assigner| assigner.needs_time()),
-            stats: Stats::define(assigner),
-            policy,
+    /// Its name and its version.
+    pub fn name_and_version(&self) -> Option<(&str, &str)> {
+        let policy = self.policy.as_ref()?;
+        Some((&policy.name, &self.version))
+    }
+
+    /// The page that `request` asks for.
+    pub fn asked(&self, request: &Request<'_>) -> Option<Asked> {
+        self.policy.as_ref()?.page.as_ref()?.asked(request)
+    }
+
+    fn flush(&self) {
+        match &self.counting {
+            Some(counting) => counting.flush(&self.stats),
+            None => self.stats.tell(),
         }
+    }
+}
+
+/// Requests outlive their policy: the last one takes what was counted since the last tick along.
+impl Drop for InForce {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -45,11 +80,25 @@ impl InForce {
 #[derive(Debug, Default)]
 pub struct Root {
     in_force: Option<Rc<InForce>>,
+    beat: RefCell<Beat>,
+}
+
+/// Where the clock stands.
+#[derive(Debug, Default)]
+struct Beat {
+    /// The second that was last handed on.
+    second: i64,
+    /// Whether the sums of that second are still to be looked at.
+    pending: bool,
+    candidate: Option<Candidate>,
+    watch: Option<Watch>,
 }
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
-        self.flush();
+        if let Some(in_force) = &self.in_force {
+            in_force.flush();
+        }
         true
     }
 }
@@ -57,27 +106,13 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         let text = host::configuration(size).ok().flatten().unwrap_or_default();
-        let last_good = LastGood::of_this_plugin();
-        let read = policy::read(&text);
-        tell_rejected(read.is_err());
-        let policy = match read {
-            Ok(policy) => {
-                if last_good.write(&text).is_err() {
-                    host::log(
-                        Level::Warn,
-                        "serinus: the policy could not be kept in shared data",
-                    );
-                }
-                Some(policy)
-            }
-            Err(refusal) => fall_back(&refusal, &last_good),
-        };
-        if let Some(policy) = &policy {
-            host::log(Level::Info, &introduction(policy));
-        }
-        self.flush();
-        self.in_force = Some(Rc::new(InForce::new(policy)));
-        if host::tick_every(TICK).is_err() {
+        let now = host::now().unwrap_or_default().millis();
+        let in_force = take(&text, now);
+        tell_rejected(!in_force.problems.is_empty());
+        Id::single(&metric::PANICS);
+        self.in_force = Some(Rc::new(in_force));
+        self.beat = RefCell::default();
+        if host::tick_every(BEAT).is_err() {
             host::log(
                 Level::Warn,
                 "serinus: the host gives no tick; metrics will stay at 0",
@@ -87,7 +122,18 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        self.flush();
+        let Some(in_force) = &self.in_force else {
+            return;
+        };
+        let Ok(began) = host::now() else {
+            in_force.stats.host_error();
+            return;
+        };
+        if self.beat.borrow_mut().tick(in_force, began.millis())
+            && let Ok(ended) = host::now()
+        {
+            in_force.stats.tick.set(ended.0.abs_diff(began.0));
+        }
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
@@ -99,39 +145,130 @@ impl RootContext for Root {
     }
 }
 
-impl Root {
-    fn flush(&self) {
-        if let Some(in_force) = &self.in_force {
-            in_force.stats.flush();
+impl Beat {
+    /// One beat; says whether there was work to do.
+    fn tick(&mut self, in_force: &InForce, now: Millis) -> bool {
+        let second = now.0.div_euclid(1_000);
+        if second != self.second {
+            self.second = second;
+            self.pending = true;
+            in_force.flush();
+            if let (Some(counting), Some(policy)) = (&in_force.counting, &in_force.policy) {
+                counting.look(now);
+                counting.learn_slow(policy);
+            }
+            return true;
         }
+        if std::mem::take(&mut self.pending)
+            && let Some(policy) = &in_force.policy
+        {
+            return self.watch(in_force, policy, now);
+        }
+        false
+    }
+
+    fn watch(&mut self, in_force: &InForce, policy: &Policy, now: Millis) -> bool {
+        if !self.holds(in_force, &policy.name, now) {
+            self.watch = None;
+            return false;
+        }
+        let (name, assigner) = (&policy.name, &policy.assigner);
+        let watch = self
+            .watch
+            .get_or_insert_with(|| Watch::begin(name, assigner, now));
+        watch.look(in_force, name, assigner, now);
+        let age = now.0.saturating_sub(in_force.since.0) / 1_000;
+        in_force.stats.policy_age.set(u64::try_from(age).unwrap_or(0));
+        true
+    }
+
+    /// Whether this worker is the one that watches.
+    fn holds(&mut self, in_force: &InForce, name: &str, now: Millis) -> bool {
+        let candidate = self.candidate.get_or_insert_with(|| Candidate {
+            id: host::random().map_or(now.0.unsigned_abs(), |bytes| {
+                let (id, _) = bytes.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+                u64::from_le_bytes(*id)
+            }),
+            policy: number(&in_force.version),
+            configured: now,
+        });
+        let key = lease::key(name);
+        let Ok((value, number)) = host::shared_with_number(&key) else {
+            return false;
+        };
+        lease::claim(value.as_deref(), candidate, now)
+            .is_some_and(|value| host::swap_shared(&key, &value, number).unwrap_or(false))
     }
 }
 
+/// What `text` puts in force.
+fn take(text: &[u8], now: Millis) -> InForce {
+    let last_good = LastGood::of_this_plugin();
+    let (policy, text, since, problems) = match policy::read(text) {
+        Ok(policy) => {
+            let since = last_good.keep(text, now).unwrap_or_else(|_| {
+                let line = "serinus: the policy could not be kept in shared data";
+                host::log(Level::Warn, line);
+                now
+            });
+            (Some(policy), text.to_vec(), since, Vec::new())
+        }
+        Err(refusal) => {
+            let problems = refusal.to_string().lines().map(str::to_owned).collect();
+            let (policy, text, since) = fall_back(&refusal, &last_good, now);
+            (policy, text, since, problems)
+        }
+    };
+    let version = murmur3_x86_32(&[&text], 0);
+    if let Some(policy) = &policy {
+        host::log(Level::Info, &introduction(policy, version));
+    }
+    let bytes = policy.as_ref().is_some_and(|policy| policy.bytes());
+    let in_force = InForce {
+        version: format!("{version:08x}"),
+        since,
+        problems,
+        stats: Stats::define(policy.as_ref().map(|policy| &policy.assigner), bytes),
+        counting: policy.as_ref().map(Counting::new),
+        policy,
+    };
+    let version = if in_force.policy.is_some() { version } else { 0 };
+    Id::single(&metric::POLICY_VERSION).set(u64::from(version));
+    in_force
+}
+
 /// The last good policy, with the problems of the refused one in the log.
-fn fall_back(refusal: &Refusal, last_good: &LastGood) -> Option<Policy> {
+fn fall_back(
+    refusal: &Refusal,
+    last_good: &LastGood,
+    now: Millis,
+) -> (Option<Policy>, Vec<u8>, Millis) {
     for line in refusal.to_string().lines() {
         host::log(Level::Error, &format!("serinus: policy refused: {line}"));
     }
-    let policy = last_good.read().and_then(|text| policy::read(&text).ok());
-    let instead = match policy {
+    let kept = last_good.read();
+    let kept = kept.and_then(|(text, since)| Some((policy::read(&text).ok()?, text, since)));
+    let instead = match kept {
         Some(_) => "serinus: the last good policy stays in force",
         None => "serinus: there is no earlier policy; everything passes as stable",
     };
     host::log(Level::Error, instead);
-    policy
+    kept.map_or((None, Vec::new(), now), |(policy, text, since)| {
+        (Some(policy), text, since)
+    })
 }
 
 fn tell_rejected(rejected: bool) {
-    let told = host::define_metric(Kind::Gauge, metric::POLICY_REJECTED)
+    let told = host::define_metric(Kind::Gauge, metric::POLICY_REJECTED.name)
         .and_then(|gauge| host::set_metric(gauge, u64::from(rejected)));
     if told.is_err() {
         host::log(Level::Warn, "serinus: the host takes no metrics");
     }
 }
 
-fn introduction(policy: &Policy) -> String {
+fn introduction(policy: &Policy, version: u32) -> String {
     format!(
-        "serinus {}: policy `{}` in force, {} routes, {:?}",
+        "serinus {}: policy `{}` ({version:08x}) in force, {} routes, {:?}",
         env!("CARGO_PKG_VERSION"),
         policy.name,
         policy.assigner.routes.len(),

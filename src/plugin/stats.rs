@@ -1,102 +1,224 @@
-//! Counts of this worker, told to the proxy once a tick: a request costs no metric call.
+//! The metrics of one policy in one worker: made at the start, told once a second.
 
 use super::host::{self, Kind};
-use crate::assign::decide::{Decision, Reason};
+use crate::assign::decide::Reason;
+use crate::assign::route::{Route, Side};
 use crate::assign::{Assigner, Trust};
-use crate::report::metric::{self, DecisionSeries};
+use crate::health::counters::Counters;
+use crate::health::latency::value;
+use crate::health::outcome::Outcome;
+use crate::health::totals::Totals;
+use crate::report::metric::{self, Metric};
 use std::cell::Cell;
 
-/// One counter of the proxy and what is not yet added to it.
-#[derive(Debug)]
-struct Counter {
-    /// None if the host refused to make it; counts are then dropped.
-    id: Option<u32>,
-    more: Cell<u32>,
+/// A metric of the proxy; none if the host refused to make it: what it is told is then dropped.
+#[derive(Debug, Clone, Copy)]
+pub struct Id(Option<u32>);
+
+impl Id {
+    fn define(metric: &Metric, name: &str) -> Self {
+        let kind = match metric.kind {
+            metric::Kind::Counter => Kind::Counter,
+            metric::Kind::Gauge => Kind::Gauge,
+            metric::Kind::Histogram => Kind::Histogram,
+        };
+        Self(host::define_metric(kind, name).ok())
+    }
+
+    /// Makes a metric without labels.
+    pub fn single(metric: &Metric) -> Self {
+        Self::define(metric, metric.name)
+    }
+
+    /// Adds to a counter. Adding nothing is not told: the host refuses it.
+    pub fn add(self, more: u64) {
+        if let (Some(id), 1..) = (self.0, more) {
+            let _ = host::add_to_metric(id, more);
+        }
+    }
+
+    /// Sets a gauge, or gives a histogram a value.
+    pub fn set(self, value: u64) {
+        if let Some(id) = self.0 {
+            let _ = host::set_metric(id, value);
+        }
+    }
 }
 
-impl Counter {
-    fn define(name: &str) -> Self {
+/// Counts in the worker until they are told.
+#[derive(Debug)]
+struct Pending {
+    id: Id,
+    more: Cell<u64>,
+}
+
+impl Pending {
+    fn new(id: Id) -> Self {
         Self {
-            id: host::define_metric(Kind::Counter, name).ok(),
+            id,
             more: Cell::new(0),
         }
     }
 
-    fn count(&self) {
-        self.more.set(self.more.get().saturating_add(1));
+    fn count(&self, more: u64) {
+        self.more.set(self.more.get().saturating_add(more));
     }
 
-    fn flush(&self) {
-        let more = self.more.take();
-        if let (Some(id), 1..) = (self.id, more)
-            && host::add_to_metric(id, more).is_err()
-        {
-            self.more.set(more);
+    fn tell(&self) {
+        self.id.add(self.more.take());
+    }
+}
+
+/// The metrics of one side of a route.
+#[derive(Debug)]
+pub struct SideStats {
+    outcomes: Vec<Id>,
+    decisions: Vec<(Reason, Id)>,
+    attempts: Id,
+    latency: Id,
+    bytes: Option<(Id, Id)>,
+    /// Different callers who had errors.
+    pub failing_callers: Id,
+    /// The share that is asked.
+    pub share_asked: Id,
+    /// The share that is seen.
+    pub share_seen: Id,
+    /// Whether they differ by more than chance.
+    pub share_off: Id,
+}
+
+impl SideStats {
+    fn define(route: &Route, side: Side, trust: Trust, bytes: bool) -> Self {
+        let (name, variant) = (route.name.as_str(), route.side_name(side));
+        let of = |metric: &Metric| Id::define(metric, &metric.of(name, variant));
+        let outcome = |outcome| {
+            let name = metric::requests(name, variant, outcome);
+            Id::define(&metric::REQUESTS, &name)
+        };
+        let decision = |reason| {
+            let name = metric::decisions(name, variant, reason);
+            (reason, Id::define(&metric::DECISIONS, &name))
+        };
+        Self {
+            outcomes: Outcome::ALL.into_iter().map(outcome).collect(),
+            decisions: metric::reasons(side, trust).map(decision).collect(),
+            attempts: of(&metric::ATTEMPTS),
+            latency: of(&metric::LATENCY),
+            bytes: bytes.then(|| (of(&metric::RECEIVED), of(&metric::SENT))),
+            failing_callers: of(&metric::FAILING_CALLERS),
+            share_asked: of(&metric::SHARE_ASKED),
+            share_seen: of(&metric::SHARE_SEEN),
+            share_off: of(&metric::SHARE_OFF),
+        }
+    }
+
+    fn tell(&self, counters: &Counters) {
+        for (id, count) in self.outcomes.iter().zip(counters.outcomes()) {
+            id.add(*count);
+        }
+        for (reason, count) in counters.decisions() {
+            if let Some((_, id)) = self.decisions.iter().find(|(known, _)| *known == reason) {
+                id.add(count);
+            }
+        }
+        self.attempts.add(counters.attempts());
+        if let Some((received, sent)) = self.bytes {
+            received.add(counters.bytes().0);
+            sent.add(counters.bytes().1);
+        }
+        self.tell_latencies(counters);
+    }
+
+    /// The host takes one value at a time; what a second brought is told here and not while
+    /// requests wait, by the buckets it was counted in.
+    fn tell_latencies(&self, counters: &Counters) {
+        for (bucket, count) in counters.latencies().0.iter().enumerate() {
+            let millis = value(bucket).0.saturating_add(500) / 1_000;
+            (0..*count).for_each(|_| self.latency.set(millis));
         }
     }
 }
 
-/// The counters of one policy.
+/// The metrics of one policy.
 #[derive(Debug)]
 pub struct Stats {
-    routes: Vec<Vec<(DecisionSeries, Counter)>>,
-    no_route: Counter,
-    no_policy: Counter,
-    host_errors: Counter,
+    routes: Vec<Vec<SideStats>>,
+    no_route: Pending,
+    no_policy: Pending,
+    host_errors: Pending,
+    dropped: Pending,
+    /// What the work of a second took.
+    pub tick: Id,
+    /// How long the policy has been in force.
+    pub policy_age: Id,
 }
 
 impl Stats {
-    /// Makes the counters of `assigner`; all read 0 from then on.
-    pub fn define(assigner: Option<&Assigner>) -> Self {
+    /// Makes the metrics of `assigner`; all counters read 0 from then on.
+    pub fn define(assigner: Option<&Assigner>, bytes: bool) -> Self {
         let trust = assigner.map_or(Trust::Edge, |assigner| assigner.trust);
         let routes = assigner.map_or(&[][..], |assigner| &assigner.routes);
-        let counters = |route| {
-            let series = metric::decisions_of(route, trust).into_iter();
-            let counter = |series| {
-                (
-                    series,
-                    Counter::define(&metric::decisions_name(route, series)),
-                )
-            };
-            series.map(counter).collect()
+        let sides = |route: &Route| {
+            let sides = metric::sides(route);
+            sides
+                .map(|side| SideStats::define(route, side, trust, bytes))
+                .collect()
+        };
+        let unrouted = |reason| {
+            let name = metric::decisions(metric::NO_ROUTE, "stable", reason);
+            Pending::new(Id::define(&metric::DECISIONS, &name))
         };
         Self {
-            routes: routes.iter().map(counters).collect(),
-            no_route: Counter::define(&metric::unrouted_name(Reason::NoRoute)),
-            no_policy: Counter::define(&metric::unrouted_name(Reason::NoPolicy)),
-            host_errors: Counter::define(metric::HOST_ERRORS),
+            routes: routes.iter().map(sides).collect(),
+            no_route: unrouted(Reason::NoRoute),
+            no_policy: unrouted(Reason::NoPolicy),
+            host_errors: Pending::new(Id::single(&metric::HOST_ERRORS)),
+            dropped: Pending::new(Id::single(&metric::DROPPED)),
+            tick: Id::single(&metric::TICK),
+            policy_age: Id::single(&metric::POLICY_AGE),
         }
     }
 
-    /// Counts a decision.
-    pub fn decided(&self, decision: &Decision<'_>) {
-        let Some(route) = decision.route else {
-            match decision.reason {
-                Reason::NoPolicy => self.no_policy.count(),
-                _ => self.no_route.count(),
-            }
-            return;
-        };
-        let series = DecisionSeries {
-            side: decision.side,
-            reason: decision.reason,
-        };
-        let counters = self.routes.get(route.id.0);
-        let counter = counters.and_then(|counters| counters.iter().find(|(s, _)| *s == series));
-        if let Some((_, counter)) = counter {
-            counter.count();
+    /// The sides of a route, stable first; none if there is no such route.
+    pub fn sides(&self, route: usize) -> &[SideStats] {
+        self.routes.get(route).map_or(&[], Vec::as_slice)
+    }
+
+    /// Counts a decision without a route.
+    pub fn unrouted(&self, reason: Reason) {
+        match reason {
+            Reason::NoPolicy => self.no_policy.count(1),
+            _ => self.no_route.count(1),
         }
     }
 
     /// Counts a host call that failed.
     pub fn host_error(&self) {
-        self.host_errors.count();
+        self.host_errors.count(1);
     }
 
-    /// Tells the proxy what was counted since the last time.
-    pub fn flush(&self) {
-        let routes = self.routes.iter().flatten().map(|(_, counter)| counter);
-        let others = [&self.no_route, &self.no_policy, &self.host_errors];
-        routes.chain(others).for_each(Counter::flush);
+    /// Counts what was lost.
+    pub fn dropped(&self, counts: u64) {
+        self.dropped.count(counts);
+    }
+
+    /// Tells what was counted of a route.
+    pub fn tell_route(&self, route: usize, came: &Totals) {
+        for (stats, side) in self.sides(route).iter().zip(&came.sides) {
+            stats.tell(&side.counters);
+        }
+        self.dropped(came.dropped);
+    }
+
+    /// Tells what belongs to no route.
+    pub fn tell(&self) {
+        for pending in [
+            &self.no_route,
+            &self.no_policy,
+            &self.host_errors,
+            &self.dropped,
+        ] {
+            pending.tell();
+        }
     }
 }

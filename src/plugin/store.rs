@@ -1,11 +1,21 @@
 //! What outlives a policy and a VM: shared data of the proxy's process.
 //!
-//! One key for each filter of the proxy: the text of the last good policy, so that a newer bad one
-//! costs nobody their traffic, not even where it comes with a new VM. The key is named after the
-//! plugin and not after the policy, because a bad policy need not tell its name.
+//! | key | what is there |
+//! | --- | --- |
+//! | `serinus.policy.` and the plugin's name | the last good policy and since when it has been in force, see [`LastGood`] |
+//! | the policy's name and `.health.0` to `.15` | all counts, see [`ledger`] |
+//! | the policy's name and `.health.windows.0` to `.15` | the last minutes, see [`kept`](crate::health::kept) |
+//! | the policy's name and `.health.slow` | what is slow, see [`slow`](crate::health::slow) |
+//! | the policy's name and `.lease` | who watches, see [`lease`](crate::health::lease) |
+//!
+//! Keys can't be deleted, so none is named after anything that comes and goes.
 
 use super::host;
 use crate::assign::hash::murmur3_x86_32;
+use crate::assign::ramp::Millis;
+use crate::health::ledger;
+use crate::health::route::RouteHealth;
+use std::cell::Cell;
 
 /// What the value begins with: whose it is, and in which form.
 const MAGIC: &[u8; 4] = b"SRN1";
@@ -13,7 +23,9 @@ const MAGIC: &[u8; 4] = b"SRN1";
 /// The longest part of a key that comes from the plugin's name.
 const LONGEST_NAME: usize = 200;
 
-/// Where the last good policy of this plugin is kept.
+/// Where the last good policy of this plugin is kept, so that a newer bad one costs nobody their
+/// traffic, not even where it comes with a new VM. The key is named after the plugin and not after
+/// the policy, because a bad policy need not tell its name.
 #[derive(Debug)]
 pub struct LastGood {
     key: String,
@@ -36,21 +48,84 @@ impl LastGood {
         }
     }
 
-    /// The text; absent bytes, foreign ones and damaged ones are all absent.
-    pub fn read(&self) -> Option<Vec<u8>> {
+    /// The text, and since when it has been in force; absent bytes, foreign ones and damaged ones are
+    /// all absent.
+    pub fn read(&self) -> Option<(Vec<u8>, Millis)> {
         let value = host::shared(&self.key).ok().flatten()?;
         let (magic, rest) = value.split_first_chunk::<4>()?;
-        let (sum, text) = rest.split_first_chunk::<4>()?;
-        let whole = magic == MAGIC && u32::from_le_bytes(*sum) == murmur3_x86_32(&[text], 0);
-        whole.then(|| text.to_vec())
+        let (sum, body) = rest.split_first_chunk::<4>()?;
+        let (since, text) = body.split_first_chunk::<8>()?;
+        let whole = magic == MAGIC && u32::from_le_bytes(*sum) == murmur3_x86_32(&[body], 0);
+        whole.then(|| (text.to_vec(), Millis(i64::from_le_bytes(*since))))
     }
 
-    /// Keeps `text`.
-    pub fn write(&self, text: &[u8]) -> host::Result<()> {
-        let mut value = Vec::with_capacity(text.len().saturating_add(8));
+    /// Keeps `text`, and gives the time since which it has been in force: `now`, unless it is kept
+    /// already.
+    pub fn keep(&self, text: &[u8], now: Millis) -> host::Result<Millis> {
+        if let Some((kept, since)) = self.read()
+            && kept == text
+        {
+            return Ok(since);
+        }
+        let since = now.0.to_le_bytes();
+        let mut value = Vec::with_capacity(text.len().saturating_add(16));
         value.extend_from_slice(MAGIC);
-        value.extend_from_slice(&murmur3_x86_32(&[text], 0).to_le_bytes());
+        value.extend_from_slice(&murmur3_x86_32(&[&since, text], 0).to_le_bytes());
+        value.extend_from_slice(&since);
         value.extend_from_slice(text);
-        host::set_shared(&self.key, &value)
+        host::set_shared(&self.key, &value).map(|()| now)
     }
+}
+
+/// What became of counts that were to go to the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// They are there.
+    Now,
+    /// Other workers were quicker; try again at the next tick.
+    Later,
+    /// The host does not take them.
+    Lost,
+}
+
+/// The [`ledger`] in shared data.
+#[derive(Debug)]
+pub struct Ledger {
+    name: String,
+    /// The slot that this worker adds to; chosen at random, so that workers seldom meet.
+    slot: Cell<usize>,
+}
+
+impl Ledger {
+    /// That of the policy `name`.
+    pub fn new(name: &str) -> Self {
+        let [slot, ..] = host::random().unwrap_or_default();
+        Self {
+            name: name.to_owned(),
+            slot: Cell::new(usize::from(slot)),
+        }
+    }
+
+    /// Adds what `routes` counted.
+    pub fn add(&self, routes: &[RouteHealth], now: Millis) -> Taken {
+        for _ in 0..ledger::TRIES {
+            let key = ledger::key(&self.name, self.slot.get());
+            let Ok((value, number)) = host::shared_with_number(&key) else {
+                return Taken::Lost;
+            };
+            let value = ledger::added(value.as_deref(), routes, now);
+            match host::swap_shared(&key, &value, number) {
+                Ok(true) => return Taken::Now,
+                Ok(false) => self.slot.set(self.slot.get().wrapping_add(1)),
+                Err(_) => return Taken::Lost,
+            }
+        }
+        Taken::Later
+    }
+}
+
+/// The values of all slots of the ledger of the policy `name`.
+pub fn slots(name: &str) -> Vec<Vec<u8>> {
+    let values = (0..ledger::SLOTS).filter_map(|slot| host::shared(&ledger::key(name, slot)).ok());
+    values.flatten().collect()
 }

@@ -1,14 +1,21 @@
 //! One request.
 
+use super::ended::Watched;
 use super::host::{self, Map};
+use super::pages;
 use super::root::InForce;
 use crate::assign::carry::{ROUTE_HEADER, VARIANT_HEADER};
 use crate::assign::condition::all_hold;
 use crate::assign::decide::{Decision, Reason};
 use crate::assign::edits::{Edits, strip};
 use crate::assign::ramp::Millis;
+use crate::assign::route::Side;
 use crate::assign::rule::Respond;
 use crate::assign::{Mode, Trust};
+use crate::health::callers::Caller;
+use crate::health::clock::Wall;
+use crate::health::outcome::Asked;
+use crate::health::statuses::is_grpc;
 use crate::policy::Policy;
 use crate::report::explain;
 use crate::request::{Request, address};
@@ -17,13 +24,13 @@ use proxy_wasm::types::Action;
 use std::rc::Rc;
 
 /// The filter state by which access logs, and a second filter, learn of the decision.
-const DECIDED: &str = "serinus";
+pub const DECIDED: &str = "serinus";
 /// The same of a filter that only observes: it must not keep another from deciding.
-const OBSERVED: &str = "serinus-observed";
+pub const OBSERVED: &str = "serinus-observed";
 /// What the mark says where access logs are told nothing.
 const UNTOLD: &str = "-";
 /// The property that holds the caller's address.
-const SOURCE: &str = "source\0address";
+pub const SOURCE: &str = "source\0address";
 
 /// Header lines to add to the answer.
 type Answer = Vec<(&'static str, Vec<u8>)>;
@@ -31,9 +38,11 @@ type Answer = Vec<(&'static str, Vec<u8>)>;
 /// Where a request is.
 #[derive(Debug)]
 enum State {
-    /// Nothing was decided yet, or there is nothing left to do.
+    /// There is nothing to do: it was not decided yet, or is nobody's.
     Idle,
-    /// The answer is to get these lines.
+    /// It was decided, and its end is waited for; the answer is to get these lines.
+    Running(Box<Watched>, Answer),
+    /// It has no route, but the answer is to get these lines.
     Answering(Answer),
 }
 
@@ -68,29 +77,63 @@ impl HttpContext for Stream {
         };
         let source = || address(&property(&in_force, SOURCE)?);
         let request = Request::new(&lines, &source);
+        if let Some(asked) = in_force.asked(&request) {
+            return pages::serve(&in_force, asked);
+        }
         if property(&in_force, DECIDED).is_some() {
             return Action::Continue;
         }
         self.decide(&in_force, &request)
     }
 
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        if let State::Answering(answer) = std::mem::replace(&mut self.state, State::Idle) {
-            for (name, value) in answer {
-                if let Some(in_force) = &self.in_force {
-                    note(in_force, host::add_header(Map::Response, name, &value));
-                }
+    fn on_http_response_headers(&mut self, _: usize, ends: bool) -> Action {
+        let answer = match &mut self.state {
+            State::Idle => return Action::Continue,
+            State::Running(watched, answer) => {
+                watched.whole |= ends;
+                std::mem::take(answer)
+            }
+            State::Answering(answer) => std::mem::take(answer),
+        };
+        for (name, value) in answer {
+            if let Some(in_force) = &self.in_force {
+                note(in_force, host::add_header(Map::Response, name, &value));
             }
         }
         Action::Continue
     }
+
+    fn on_http_response_body(&mut self, _: usize, ends: bool) -> Action {
+        self.saw_end(ends);
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.saw_end(true);
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        if let (State::Running(watched, _), Some(in_force)) = (state, &self.in_force)
+            && let Some(policy) = &in_force.policy
+        {
+            watched.end(in_force, policy);
+        }
+    }
 }
 
 impl Stream {
+    fn saw_end(&mut self, ends: bool) {
+        if let State::Running(watched, _) = &mut self.state {
+            watched.whole |= ends;
+        }
+    }
+
     fn decide(&mut self, in_force: &InForce, request: &Request<'_>) -> Action {
         let Some(policy) = &in_force.policy else {
             let _ = apply(in_force, &strip(request, Trust::Edge));
-            in_force.stats.decided(&Decision::stable(Reason::NoPolicy));
+            in_force.stats.unrouted(Reason::NoPolicy);
             return Action::Continue;
         };
         let assigner = &policy.assigner;
@@ -99,34 +142,90 @@ impl Stream {
             let _ = apply(in_force, &edits);
             return Action::Continue;
         }
-        let now = now(in_force);
+        let now = note(in_force, host::now());
         let mut random = || note(in_force, host::random());
-        let decision = assigner.decide(request, now, &mut random);
-        in_force.stats.decided(&decision);
+        let decision = assigner.decide(request, millis(now), &mut random);
         edits.enforce(assigner, request, &decision);
-        if apply(in_force, &edits).is_none() {
+        let applied = apply(in_force, &edits).is_some();
+        if !applied {
             take_back(in_force);
+        }
+        count(in_force, &decision, millis(now));
+        if !applied {
             return Action::Continue;
         }
-        tell(in_force, policy, &decision);
-        let answer = answer(policy, request, &decision, now);
-        if !answer.is_empty() {
-            self.state = State::Answering(answer);
-        }
+        let field = tell(in_force, policy, &decision);
+        let answer = answer(policy, request, &decision, millis(now));
+        self.state = match watched(in_force, request, &decision, now) {
+            Some(watched) => State::Running(Box::new(Watched { field, ..watched }), answer),
+            None => State::Answering(answer),
+        };
         match decision.respond {
-            Some(respond) if assigner.mode == Mode::Enforce => reply(in_force, respond),
+            Some(respond) if assigner.mode == Mode::Enforce => self.reply(in_force, respond),
             _ => Action::Continue,
+        }
+    }
+
+    /// Answers from the proxy; if the host can't, the request goes on as stable.
+    fn reply(&mut self, in_force: &InForce, respond: &Respond) -> Action {
+        let headers = respond.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+        match host::respond(respond.status, headers, respond.body.as_bytes()) {
+            Ok(()) => {
+                if let State::Running(watched, _) = &mut self.state {
+                    watched.own_reply = true;
+                }
+                Action::Pause
+            }
+            failed => {
+                note(in_force, failed);
+                Action::Continue
+            }
         }
     }
 }
 
-/// The time, if the policy asks for it.
-fn now(in_force: &InForce) -> Millis {
-    if !in_force.needs_time {
-        return Millis(0);
+/// The time for what is decided by it. Before every ramp if the host has none to tell: what is in
+/// doubt is stable.
+fn millis(now: Option<Wall>) -> Millis {
+    now.map_or(Millis(i64::MIN), Wall::millis)
+}
+
+fn count(in_force: &InForce, decision: &Decision<'_>, now: Millis) {
+    match &in_force.counting {
+        Some(counting) if decision.route.is_some() => counting.decided(decision, now),
+        _ => in_force.stats.unrouted(decision.reason),
     }
-    // Before every ramp: what is in doubt is stable.
-    Millis(note(in_force, host::now()).unwrap_or(i64::MIN))
+}
+
+/// What is to be kept of a request that a route took.
+fn watched(
+    in_force: &InForce,
+    request: &Request<'_>,
+    decision: &Decision<'_>,
+    now: Option<Wall>,
+) -> Option<Watched> {
+    let counting = in_force.counting.as_ref()?;
+    let route = decision.route?;
+    let of_a_key = match (decision.side, decision.issued.is_some()) {
+        // A key that came into being with the request says nothing of who sent it.
+        (_, true) => None,
+        (Side::Variant(_), false) => decision.caller.or_else(|| route.caller_of(request)),
+        (Side::Stable, false) => decision.caller,
+    };
+    let content_type = request.header("content-type").next();
+    let has_upgrade = request.header("upgrade").next().is_some();
+    Some(Watched {
+        route: route.id.0,
+        side: decision.side,
+        started: now.map(|now| counting.start(now)),
+        caller: of_a_key.map(Caller),
+        asked: Asked::of(request.method(), has_upgrade),
+        is_grpc: content_type.is_some_and(is_grpc),
+        whole: false,
+        own_reply: false,
+        field: None,
+    })
 }
 
 /// Makes the changes, removals first; `None` at the first that fails, with the others not made.
@@ -147,19 +246,18 @@ fn take_back(in_force: &InForce) {
     }
 }
 
-/// Marks the request as decided, for access logs and for a filter behind this one.
-fn tell(in_force: &InForce, policy: &Policy, decision: &Decision<'_>) {
+/// Marks the request as decided, for access logs and for a filter behind this one; gives what access
+/// logs were told.
+fn tell(in_force: &InForce, policy: &Policy, decision: &Decision<'_>) -> Option<String> {
     let name = match (policy.assigner.mode, policy.access_log) {
-        (Mode::Observe, false) => return,
+        (Mode::Observe, false) => return None,
         (Mode::Observe, true) => OBSERVED,
         (Mode::Enforce | Mode::Bypass, _) => DECIDED,
     };
-    let field = if policy.access_log {
-        explain::log_field(decision)
-    } else {
-        UNTOLD.to_owned()
-    };
-    note(in_force, host::set_property(name, field.as_bytes()));
+    let field = policy.access_log.then(|| explain::log_field(decision));
+    let mark = field.as_deref().unwrap_or(UNTOLD);
+    note(in_force, host::set_property(name, mark.as_bytes()));
+    field
 }
 
 /// A property; absent if the host fails to say.
@@ -186,19 +284,8 @@ fn answer(policy: &Policy, request: &Request<'_>, decision: &Decision<'_>, now: 
     answer
 }
 
-/// Answers from the proxy; if the host can't, the request goes on as stable.
-fn reply(in_force: &InForce, respond: &Respond) -> Action {
-    match host::respond(respond.status, &respond.headers, respond.body.as_bytes()) {
-        Ok(()) => Action::Pause,
-        failed => {
-            note(in_force, failed);
-            Action::Continue
-        }
-    }
-}
-
 /// What a host call gave; one that failed is counted.
-fn note<T>(in_force: &InForce, called: host::Result<T>) -> Option<T> {
+pub fn note<T>(in_force: &InForce, called: host::Result<T>) -> Option<T> {
     if called.is_err() {
         in_force.stats.host_error();
     }

@@ -21,6 +21,8 @@ pub mod yaml;
 
 use crate::assign::Assigner;
 use crate::assign::condition::Condition;
+use crate::health;
+use crate::report::page::Page;
 use decode::Decode;
 use problem::{Problems, Refusal};
 use tree::Node;
@@ -39,6 +41,10 @@ pub struct Policy {
     pub explain: Option<Vec<Condition>>,
     /// Whether decisions are told to access logs.
     pub access_log: bool,
+    /// What is counted of each route, in the order of the routes.
+    pub health: Vec<health::Settings>,
+    /// The pages that the filter serves.
+    pub page: Option<Page>,
 }
 
 /// Reads JSON text, as the filter is handed it.

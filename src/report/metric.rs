@@ -1,68 +1,164 @@
-//! Metric names, and which of them a policy has.
+//! The metrics: names, types, labels, and which series a policy has.
 //!
 //! Labels come first in Istio's form, `route=.=checkout;.;variant=.=canary;.;serinus_…`: Istio's
 //! `extraStatTags` and a `stats_tags` regex in raw Envoy both make labels of it. Every series that a
 //! policy can count into is there from the start, so that a query never meets an absent one.
+//! Whether a value can be a label is checked when the policy is read; nothing a caller sent ever is.
 
+use crate::assign::Trust;
 use crate::assign::decide::Reason;
 use crate::assign::route::{Route, Side};
-use crate::assign::{Assigner, Trust};
+use crate::health::outcome::Outcome;
 
-/// 1 while the newest policy given is refused, else 0.
-pub const POLICY_REJECTED: &str = "serinus_policy_rejected";
-/// Host calls that failed: what they were to do was left undone.
-pub const HOST_ERRORS: &str = "serinus_host_errors_total";
-/// Decisions by route, variant and reason.
-const DECISIONS: &str = "serinus_decisions_total";
+/// What a metric is to the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, and all workers add to it.
+    Counter,
+    /// It is set, by one worker at a time.
+    Gauge,
+    /// The proxy's own histogram.
+    Histogram,
+}
+
+/// A metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, without labels.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its labels, in the order in which they stand before the name.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub about: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $about:literal;)*) => {
+        $(
+            #[doc = $about]
+            pub const $id: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                labels: &[$($label),*],
+                about: $about,
+            };
+        )*
+
+        /// All metrics, in the order in which they are documented.
+        pub const ALL: &[Metric] = &[$($id),*];
+    };
+}
+
+metrics! {
+    REQUESTS = Counter "serinus_requests_total" ["route", "variant", "outcome"]
+        "Requests that ended, by what they came to.";
+    LATENCY = Histogram "serinus_request_duration_milliseconds" ["route", "variant"]
+        "From the request's headers to its end, of requests that say something of the version: fine, slow and errors.";
+    ATTEMPTS = Counter "serinus_attempts_total" ["route", "variant"]
+        "Tries of Envoy's for those requests, retries included.";
+    RECEIVED = Counter "serinus_received_bytes_total" ["route", "variant"]
+        "Bytes of requests, with headers; only with `report: {bytes: true}`.";
+    SENT = Counter "serinus_sent_bytes_total" ["route", "variant"]
+        "Bytes of answers, with headers; only with `report: {bytes: true}`.";
+    FAILING_CALLERS = Gauge "serinus_failing_callers" ["route", "variant"]
+        "Different callers who had an error in this minute or the one before, estimated; 7,000 means at least that.";
+    SHARE_ASKED = Gauge "serinus_share_asked_ppm" ["route", "variant"]
+        "The share that the policy gives the variant now, in parts per million.";
+    SHARE_SEEN = Gauge "serinus_share_seen_ppm" ["route", "variant"]
+        "The part of the draws of the last minutes that fell on the variant, in parts per million.";
+    SHARE_OFF = Gauge "serinus_share_off" ["route", "variant"]
+        "1 while the two differ by more than chance explains.";
+    DECISIONS = Counter "serinus_decisions_total" ["route", "variant", "reason"]
+        "Decisions, by reason. The route is `(none)` where no route took the request.";
+    POLICY_REJECTED = Gauge "serinus_policy_rejected" []
+        "1 while the newest policy given is refused.";
+    POLICY_VERSION = Gauge "serinus_policy_version" []
+        "A number made of the text of the policy in force: the same in all proxies that have the same policy; 0 without one.";
+    POLICY_AGE = Gauge "serinus_policy_age_seconds" []
+        "How long the policy in force has been so in this process.";
+    DROPPED = Counter "serinus_dropped_total" []
+        "Counts that were lost: the proxy's shared data did not take them.";
+    HOST_ERRORS = Counter "serinus_host_errors_total" []
+        "Calls to the proxy that failed: what they were to do was left undone.";
+    PANICS = Counter "serinus_panics_total" []
+        "Panics of the filter. There must be none; each cost the requests in flight of one worker.";
+    TICK = Histogram "serinus_tick_microseconds" []
+        "What the work of a second took: telling counts, and in one worker, watching the routes.";
+}
 
 /// The label of requests that no route took; no route can have this name.
-const NO_ROUTE: &str = "(none)";
+pub const NO_ROUTE: &str = "(none)";
 
-/// Decisions that are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecisionSeries {
-    /// The side.
-    pub side: Side,
-    /// The reason.
-    pub reason: Reason,
-}
-
-/// The series of `route`'s decisions.
-pub fn decisions_of(route: &Route, trust: Trust) -> Vec<DecisionSeries> {
-    let variants = (0..route.variants.len()).map(Side::Variant);
-    let sides = std::iter::once(Side::Stable).chain(variants);
-    let mut series = Vec::new();
-    for side in sides {
-        let by_key: &[Reason] = match side {
-            Side::Stable => &[Reason::NoKey, Reason::Rest],
-            Side::Variant(_) => &[Reason::Share],
-        };
-        let carried = (trust == Trust::Mesh).then_some(Reason::Carried);
-        let reasons = by_key.iter().copied().chain([Reason::Rule]).chain(carried);
-        series.extend(reasons.map(|reason| DecisionSeries { side, reason }));
+impl Metric {
+    /// The name with these label values, in the order of [`Metric::labels`].
+    pub fn with(&self, values: &[&str]) -> String {
+        let mut name = String::new();
+        for (label, value) in self.labels.iter().zip(values) {
+            name.push_str(label);
+            name.push_str("=.=");
+            name.push_str(value);
+            name.push_str(";.;");
+        }
+        name.push_str(self.name);
+        name
     }
-    series
+
+    /// The series of one side of a route.
+    pub fn of(&self, route: &str, side: &str) -> String {
+        self.with(&[route, side])
+    }
 }
 
-/// The metric that counts `series` of `route`.
-pub fn decisions_name(route: &Route, series: DecisionSeries) -> String {
-    let variant = route.side_name(series.side);
-    labelled(DECISIONS, &route.name, variant, series.reason)
+/// The sides of `route`, stable first.
+pub fn sides(route: &Route) -> impl Iterator<Item = Side> {
+    let variants = (0..route.variants.len()).map(Side::Variant);
+    std::iter::once(Side::Stable).chain(variants)
 }
 
-/// The metric that counts decisions without a route.
-pub fn unrouted_name(reason: Reason) -> String {
-    labelled(DECISIONS, NO_ROUTE, "stable", reason)
+/// The reasons that can lead to `side`.
+pub fn reasons(side: Side, trust: Trust) -> impl Iterator<Item = Reason> {
+    let by_key: &[Reason] = match side {
+        Side::Stable => &[Reason::NoKey, Reason::Rest],
+        Side::Variant(_) => &[Reason::Share],
+    };
+    let carried = (trust == Trust::Mesh).then_some(Reason::Carried);
+    by_key.iter().copied().chain([Reason::Rule]).chain(carried)
 }
 
-fn labelled(name: &str, route: &str, variant: &str, reason: Reason) -> String {
-    format!("route=.={route};.;variant=.={variant};.;reason=.={reason};.;{name}")
+/// The name of the counter of requests of one outcome.
+pub fn requests(route: &str, side: &str, outcome: Outcome) -> String {
+    REQUESTS.with(&[route, side, outcome.as_str()])
 }
 
-/// Series of all routes of `assigner`: how many metrics a policy makes.
-pub fn count(assigner: &Assigner) -> usize {
-    let routes = assigner.routes.iter();
-    routes
-        .map(|route| decisions_of(route, assigner.trust).len())
-        .sum()
+/// The name of the counter of decisions of one reason.
+pub fn decisions(route: &str, side: &str, reason: Reason) -> String {
+    DECISIONS.with(&[route, side, reason.word()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn labels_stand_before_the_name_in_istios_form() {
+        assert_eq!(
+            requests("checkout", "canary", Outcome::Ok),
+            "route=.=checkout;.;variant=.=canary;.;outcome=.=ok;.;serinus_requests_total"
+        );
+        assert_eq!(POLICY_AGE.with(&[]), "serinus_policy_age_seconds");
+    }
+
+    #[test]
+    fn names_are_unique_and_counters_end_in_total() {
+        let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for metric in ALL {
+            let counts = metric.kind == Kind::Counter;
+            assert_eq!(metric.name.ends_with("_total"), counts, "{}", metric.name);
+            assert!(metric.name.starts_with("serinus_"));
+        }
+    }
 }

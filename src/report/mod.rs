@@ -2,4 +2,7 @@
 
 pub mod explain;
 pub mod metric;
+#[cfg(feature = "cli")]
+pub mod metric_reference;
+pub mod page;
 pub mod state;

@@ -5,8 +5,10 @@
 
 mod condition;
 mod header;
+mod health;
 mod key;
 mod own;
+mod page;
 mod route;
 mod rule;
 mod variant;
@@ -57,6 +59,11 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         },
         explain,
         access_log: report.and_then(|report| report.access_log).unwrap_or(true),
+        health: health::settings(raw),
+        page: raw
+            .page
+            .as_ref()
+            .map(|page| problems.at_key("page", |problems| page::page(page, problems))),
     })
 }
 

@@ -129,7 +129,8 @@ fn matcher(raw: &raw::RouteMatch, problems: &mut Problems) -> Matcher {
     }
 }
 
-fn host_match(host: &str) -> HostMatch {
+/// The host or hosts that `host` names.
+pub fn host_match(host: &str) -> HostMatch {
     match host.strip_prefix('*') {
         Some("") => HostMatch::Any,
         Some(suffix) => HostMatch::Below(suffix.to_owned()),

@@ -1,0 +1,121 @@
+//! What one worker counts under one policy, and how it is handed on.
+//!
+//! Counting is memory of the worker alone. Once a second the counts go to the ledger in shared data
+//! and to the proxy's metrics, both or neither: while other workers are quicker at the ledger they
+//! wait, and nothing is lost.
+
+use super::host;
+use super::stats::Stats;
+use super::store::{Ledger, Taken};
+use crate::assign::decide::Decision;
+use crate::assign::ramp::Millis;
+use crate::assign::route::Side;
+use crate::health::callers::Caller;
+use crate::health::clock::{Clock, Micros, Started, Wall};
+use crate::health::counters::Request;
+use crate::health::route::RouteHealth;
+use crate::health::slow;
+use crate::policy::Policy;
+use std::cell::{Cell, RefCell};
+
+/// The counts of one worker under one policy.
+#[derive(Debug)]
+pub struct Counting {
+    clock: RefCell<Clock>,
+    /// The last time that was looked up; what needs no more than the second takes it from here.
+    now: Cell<Millis>,
+    routes: RefCell<Vec<RouteHealth>>,
+    /// Stable's slow bound of each route.
+    slow: RefCell<Vec<Option<Micros>>>,
+    ledger: Ledger,
+}
+
+impl Counting {
+    /// Nothing yet of the routes of `policy`.
+    pub fn new(policy: &Policy) -> Self {
+        let routes = &policy.assigner.routes;
+        Self {
+            clock: RefCell::default(),
+            now: Cell::default(),
+            routes: RefCell::new(routes.iter().map(RouteHealth::of).collect()),
+            slow: RefCell::new(vec![None; routes.len()]),
+            ledger: Ledger::new(&policy.name),
+        }
+    }
+
+    /// Looks at the clock.
+    pub fn look(&self, now: Wall) -> Millis {
+        self.clock.borrow_mut().look(now);
+        self.now.set(now.millis());
+        now.millis()
+    }
+
+    /// A request begins.
+    pub fn start(&self, now: Wall) -> Started {
+        self.now.set(now.millis());
+        self.clock.borrow_mut().start(now)
+    }
+
+    /// How long it took until `now`.
+    pub fn since(&self, started: Started, now: Wall) -> Option<Micros> {
+        self.now.set(now.millis());
+        self.clock.borrow_mut().since(started, now)
+    }
+
+    /// Stable's slow bound of `route`.
+    pub fn slow_bound(&self, route: usize) -> Option<Micros> {
+        self.slow.borrow().get(route).copied().flatten()
+    }
+
+    /// Counts a decision for a route, made at `now`.
+    pub fn decided(&self, decision: &Decision<'_>, now: Millis) {
+        let Some(route) = decision.route else {
+            return;
+        };
+        if let Some(health) = self.routes.borrow_mut().get_mut(route.id.0) {
+            let asked = |side| route.share_of(side, now);
+            let caller = decision.caller.map(Caller);
+            health.decided(decision.side, decision.reason, caller, asked);
+        }
+    }
+
+    /// Counts a request that ended.
+    pub fn ended(&self, route: usize, side: Side, request: &Request<'_>) {
+        if let Some(health) = self.routes.borrow_mut().get_mut(route) {
+            health.record(side, request, self.now.get());
+        }
+    }
+
+    /// Hands on what was counted.
+    pub fn flush(&self, stats: &Stats) {
+        let mut routes = self.routes.borrow_mut();
+        if routes.iter().any(RouteHealth::is_dirty) {
+            let taken = self.ledger.add(&routes, self.now.get());
+            if taken == Taken::Later {
+                return;
+            }
+            let dirty = routes.iter_mut().enumerate();
+            for (index, route) in dirty.filter(|(_, route)| route.is_dirty()) {
+                stats.tell_route(index, route.delta());
+                if taken == Taken::Lost {
+                    stats.dropped(1);
+                }
+                route.clear();
+            }
+        }
+        stats.tell();
+    }
+
+    /// Takes up what the watcher found out to be slow.
+    pub fn learn_slow(&self, policy: &Policy) {
+        let Ok(Some(bytes)) = host::shared(&slow::key(&policy.name)) else {
+            return;
+        };
+        let bounds = slow::read(&bytes);
+        let mut slow = self.slow.borrow_mut();
+        for (bound, route) in slow.iter_mut().zip(&policy.assigner.routes) {
+            let known = bounds.iter().find(|(name, _)| *name == route.name);
+            *bound = known.map(|(_, bound)| *bound);
+        }
+    }
+}

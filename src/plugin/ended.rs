@@ -1,0 +1,174 @@
+//! The end of a request: what the host says of it becomes an outcome.
+//!
+//! An answer that was seen to its end and is no error costs four host calls (two looks at the
+//! clock, the status, the tries), and one for each thing that `report` asks for. One that is not
+//! costs up to two more, to learn who is to blame; one of gRPC, one more for its status.
+
+use super::host;
+use super::root::InForce;
+use super::stream::{DECIDED, OBSERVED, note};
+use crate::assign::Mode;
+use crate::assign::route::Side;
+use crate::health::Settings;
+use crate::health::callers::Caller;
+use crate::health::clock::{Started, Wall};
+use crate::health::counters::Request;
+use crate::health::flags::Flags;
+use crate::health::outcome::{Asked, Ended, Outcome, wants_details};
+use crate::health::statuses::{GrpcStatus, Status};
+use crate::policy::Policy;
+use crate::request::address;
+use std::net::IpAddr;
+
+/// What is kept of a request until it ends.
+#[derive(Debug)]
+pub struct Watched {
+    /// Its route, by place.
+    pub route: usize,
+    /// The side it was decided for.
+    pub side: Side,
+    /// When it began.
+    pub started: Option<Started>,
+    /// Who sent it, if it has a key that did not come into being with it.
+    pub caller: Option<Caller>,
+    /// Whether it asked for a tunnel.
+    pub asked: Asked,
+    /// Whether it is gRPC's.
+    pub is_grpc: bool,
+    /// Whether the answer was seen to its end.
+    pub whole: bool,
+    /// Whether this filter answered.
+    pub own_reply: bool,
+    /// What access logs are told of the decision.
+    pub field: Option<String>,
+}
+
+impl Watched {
+    /// Counts the request, and tells access logs what it came to.
+    pub fn end(self, in_force: &InForce, policy: &Policy) {
+        let Some(settings) = policy.health.get(self.route) else {
+            return;
+        };
+        let outcome = self.count(in_force, settings);
+        if let Some(field) = &self.field {
+            let mark = match policy.assigner.mode {
+                Mode::Observe => OBSERVED,
+                Mode::Enforce | Mode::Bypass => DECIDED,
+            };
+            let field = format!("{field} outcome={}", outcome.as_str());
+            note(in_force, host::set_property(mark, field.as_bytes()));
+        }
+    }
+
+    fn count(&self, in_force: &InForce, settings: &Settings) -> Outcome {
+        let Some(counting) = &in_force.counting else {
+            return Outcome::Refused;
+        };
+        let now = note(in_force, host::now());
+        let took = |now: Wall| counting.since(self.started?, now);
+        let told = Told::ask(self, in_force, settings);
+        let ended = Ended {
+            status: told.status,
+            flags: told.flags,
+            details: told.details.as_deref(),
+            is_grpc: self.is_grpc,
+            grpc_status: told.grpc_status,
+            asked: self.asked,
+            duration: now.and_then(took),
+            own_reply: self.own_reply,
+        };
+        let outcome = ended.outcome(&settings.errors, counting.slow_bound(self.route));
+        let reached = !self.own_reply;
+        let host = (settings.hosts && reached && outcome.is_judged())
+            .then(|| property(in_force, "upstream\0address"))
+            .flatten();
+        let request = Request {
+            outcome,
+            latency: ended.latency(),
+            attempts: if reached { attempts(in_force) } else { 0 },
+            bytes: settings.bytes.then(|| bytes(in_force)),
+            caller: self.caller(in_force, outcome),
+            host: host.as_deref(),
+        };
+        counting.ended(self.route, self.side, &request);
+        outcome
+    }
+
+    /// Who sent it. Without a key of its own a request counts for its network, so that a flood of
+    /// callers without cookies is not as many callers; asked for where it matters to the gate.
+    fn caller(&self, in_force: &InForce, outcome: Outcome) -> Option<Caller> {
+        let matters = outcome.is_error() || self.side != Side::Stable;
+        match self.caller {
+            None if matters => {
+                let source = address(&property(in_force, super::stream::SOURCE)?)?;
+                Some(Caller::of(&network(source)))
+            }
+            caller => caller,
+        }
+    }
+}
+
+/// What the host tells of the end.
+#[derive(Debug, Default)]
+struct Told {
+    status: Option<Status>,
+    flags: Flags,
+    details: Option<Vec<u8>>,
+    grpc_status: Option<GrpcStatus>,
+}
+
+impl Told {
+    fn ask(watched: &Watched, in_force: &InForce, settings: &Settings) -> Self {
+        if watched.own_reply {
+            return Self::default();
+        }
+        let errors = &settings.errors;
+        let status = number(in_force, "response\0code").map(Status::of);
+        let fine = watched.whole && !wants_details(status, Flags::default(), errors);
+        let flags = match fine {
+            true => Flags::default(),
+            false => Flags(number(in_force, "response\0flags").unwrap_or(0)),
+        };
+        let details = wants_details(status, flags, errors)
+            .then(|| property(in_force, "response\0code_details"))
+            .flatten();
+        let grpc_status = watched
+            .is_grpc
+            .then(|| number(in_force, "response\0grpc_status"))
+            .flatten()
+            .map(|status| GrpcStatus(u32::try_from(status).unwrap_or(u32::MAX)));
+        Self {
+            status,
+            flags,
+            details,
+            grpc_status,
+        }
+    }
+}
+
+/// How often Envoy tried; 1 where it does not say, 0 where there was nobody to try.
+fn attempts(in_force: &InForce) -> u32 {
+    let attempts = number(in_force, "upstream\0request_attempt_count");
+    attempts.map_or(1, |attempts| u32::try_from(attempts).unwrap_or(u32::MAX))
+}
+
+fn bytes(in_force: &InForce) -> (u64, u64) {
+    let of = |path| number(in_force, path).unwrap_or(0);
+    (of("request\0total_size"), of("response\0total_size"))
+}
+
+fn number(in_force: &InForce, path: &str) -> Option<u64> {
+    note(in_force, host::number_property(path)).flatten()
+}
+
+fn property(in_force: &InForce, path: &str) -> Option<Vec<u8>> {
+    note(in_force, host::property(path)).flatten()
+}
+
+/// The network of an address: /24 of IPv4, /48 of IPv6, which providers give to one customer.
+fn network(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().iter().take(3).copied().collect(),
+        IpAddr::V6(address) => address.octets().iter().take(6).copied().collect(),
+    }
+}
