@@ -15,8 +15,8 @@ pub const HOST_ERRORS: &str = "serinus_host_errors_total";
 /// Decisions by route, variant and reason.
 const DECISIONS: &str = "serinus_decisions_total";
 
-/// The label of requests that no route took; no route can have this name.
-const NO_ROUTE: &str = "(none)";
+/// The route's name for requests that no route took; no route can have it.
+pub const NO_ROUTE: &str = "(none)";
 
 /// Decisions that are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

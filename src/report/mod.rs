@@ -3,3 +3,4 @@
 pub mod explain;
 pub mod metric;
 pub mod state;
+pub mod state_gate;
