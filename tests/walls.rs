@@ -10,7 +10,8 @@ fn sources(folder: &str, except: &[&str]) -> Vec<(PathBuf, String)> {
     let mut open = vec![root.join(folder)];
     let mut found = Vec::new();
     while let Some(path) = open.pop() {
-        let is_test = path.ends_with("tests.rs") || path.ends_with("testing.rs");
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap();
+        let is_test = stem == "testing" || stem == "tests" || stem.ends_with("_tests");
         if is_test || except.iter().any(|except| path == root.join(except)) {
             continue;
         }
@@ -89,9 +90,25 @@ fn assign_health_gate_and_shadow_do_not_know_each_other_or_the_policy() {
 }
 
 #[test]
-fn only_the_policy_knows_yaml_and_only_it_and_tokens_know_json() {
-    let others = sources("src", &["src/policy", "src/bin", "src/assign/read/jwt.rs"]);
-    nobody_says(&others, &["saphyr", "schemars", "serde_json"]);
+fn health_knows_of_the_others_only_decisions_and_in_one_file_what_the_gate_is_told() {
+    let strangers = [
+        "crate::shadow",
+        "crate::policy",
+        "crate::report",
+        "crate::plugin",
+    ];
+    nobody_says(&sources("src/health", &[]), &strangers);
+    let others = sources("src/health", &["src/health/tick.rs"]);
+    nobody_says(&others, &["crate::gate"]);
+}
+
+#[test]
+fn only_the_policy_knows_yaml_and_only_it_tokens_and_the_state_document_know_json() {
+    let others = sources("src", &["src/policy", "src/bin"]);
+    nobody_says(&others, &["saphyr", "schemars"]);
+    let json = ["src/assign/read/jwt.rs", "src/report/state.rs"];
+    let others = sources("src", &[&["src/policy", "src/bin"], &json[..]].concat());
+    nobody_says(&others, &["serde_json"]);
 }
 
 #[test]

@@ -205,8 +205,7 @@ impl Matcher {
     }
 
     fn takes_host(&self, host: &[u8]) -> bool {
-        self.hosts.is_empty()
-            || self.hosts.iter().any(|wanted| wanted.takes(host))
+        self.hosts.is_empty() || self.hosts.iter().any(|wanted| wanted.takes(host))
     }
 }
 

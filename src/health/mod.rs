@@ -12,13 +12,14 @@
 //! | [`ledger`] | sums over all workers that outlive VMs |
 //! | [`watch`] | one route over time: what came since the last look |
 //! | [`window`], [`slow`], [`share`] | the last minutes, what is slow, whether shares are kept |
+//! | [`kept`] | the last minutes of all routes, for whoever watches next |
 //! | [`tick`] | what the gate reads of a tick |
 //!
 //! A request: [`clock::Clock::start`] when it begins, [`route::RouteHealth::decided`] when it was
 //! decided, and at its end [`outcome::Ended::outcome`] and [`route::RouteHealth::record`]. A tick:
 //! every worker adds its deltas to the ledger; one of them looks at the sums ([`watch::RouteWatch`]),
 //! feeds the gate and tells all what is slow ([`slow`]). A start: nothing to do for a worker; who
-//! watches takes up its predecessor's windows and bounds.
+//! watches takes up its predecessor's windows ([`kept`]) and bounds ([`slow`]).
 
 pub mod bytes;
 pub mod callers;
@@ -26,7 +27,9 @@ pub mod clock;
 pub mod counters;
 pub mod flags;
 pub mod hosts;
+pub mod kept;
 pub mod latency;
+pub mod lease;
 pub mod ledger;
 pub mod outcome;
 pub mod route;

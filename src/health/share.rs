@@ -18,6 +18,7 @@
 //!
 //! Draws fade with a half-life of ten minutes, so a gap that was mended is soon forgotten.
 
+use super::bytes::{Reader, Writer};
 use super::callers::KEY_SLOTS;
 use super::counters::Counters;
 
@@ -94,6 +95,29 @@ impl ShareCheck {
             draws,
             chance: evidence < DOUBT,
         })
+    }
+
+    /// Writes it.
+    pub fn write(&self, to: &mut Writer) {
+        let numbers = [self.asked, self.seen].into_iter().chain(self.slots);
+        numbers.for_each(|number| to.raw(&number.to_le_bytes()));
+    }
+
+    /// Reads it; nothing if a number can't be a count.
+    pub fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let mut number = || {
+            let number = f64::from_le_bytes(*from.raw(8)?.first_chunk()?);
+            (number.is_finite() && number >= 0.0).then_some(number)
+        };
+        let mut read = Self {
+            asked: number()?,
+            seen: number()?,
+            ..Self::default()
+        };
+        for slot in &mut read.slots {
+            *slot = number()?;
+        }
+        Some(read)
     }
 
     /// phi, at least 1.

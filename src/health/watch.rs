@@ -7,13 +7,14 @@
 //! those of its predecessor. Totals that became smaller (shared data was damaged or lost) say
 //! nothing of the time between: the look after counts from there.
 
+use super::bytes::{Reader, Writer};
 use super::clock::Micros;
 use super::counters::Counters;
 use super::ledger::{Changes, Reading};
 use super::share::{Seen, ShareCheck};
 use super::slow::SlowBound;
-use super::totals::Totals;
-use super::window::Windows;
+use super::totals::{LONGEST_NAME, MOST_SIDES, Totals};
+use super::window::{self, Windows};
 use crate::assign::ramp::Millis;
 
 /// A gap of more than this between two looks fades no further: the clock was set.
@@ -33,22 +34,26 @@ pub struct RouteWatch {
 }
 
 impl RouteWatch {
-    /// Begins to watch a route with these sides, stable first. `windows` are a predecessor's as
-    /// bytes, if there are any; `slow` is the bound known by then.
+    /// Begins to watch a route with these sides, stable first. `kept` is what a predecessor
+    /// [kept](Self::kept), if there was one; `slow` is the bound known by then.
     pub fn new<'n>(
         name: &str,
         sides: impl IntoIterator<Item = &'n str>,
-        windows: Option<&[u8]>,
+        kept: Option<&[u8]>,
         slow: Option<Micros>,
         now: Millis,
     ) -> Self {
         let sides: Vec<Box<str>> = sides.into_iter().map(Box::from).collect();
         let names = || sides.iter().map(|side| &**side);
-        let known = windows.and_then(Windows::read);
-        let windows = known.map_or_else(
+        let (windows, checks) = kept.and_then(read).unwrap_or_default();
+        let windows = windows.map_or_else(
             || Windows::new(names(), now),
             |windows| windows.with_sides(names()),
         );
+        let check = |name: &str| {
+            let known = checks.iter().find(|(side, _)| *side == name);
+            known.map_or_else(ShareCheck::default, |(_, check)| check.clone())
+        };
         Self {
             name: name.into(),
             looked: now,
@@ -56,9 +61,20 @@ impl RouteWatch {
             totals: None,
             windows,
             slow: SlowBound::new(slow),
-            shares: vec![ShareCheck::default(); sides.len()],
+            shares: names().map(check).collect(),
             sides,
         }
+    }
+
+    /// What a successor is to know: the windows and what was drawn, as bytes.
+    pub fn kept(&self) -> Vec<u8> {
+        let mut value = Writer::default();
+        value.text(&self.windows.write());
+        for (side, check) in self.sides.iter().zip(&self.shares).take(MOST_SIDES) {
+            value.text(side.as_bytes());
+            check.write(&mut value);
+        }
+        value.done()
     }
 
     /// Looks at the ledger: what came to each side since the last look, in the order of the sides.
@@ -141,6 +157,19 @@ impl RouteWatch {
     pub fn share(&self, place: usize) -> Option<Seen> {
         self.shares.get(place).and_then(ShareCheck::seen)
     }
+}
+
+type Kept<'b> = (Option<Windows>, Vec<(&'b str, ShareCheck)>);
+
+fn read(value: &[u8]) -> Option<Kept<'_>> {
+    let mut reader = Reader(value);
+    let windows = Windows::read(reader.text(window::MOST_BYTES)?);
+    let mut checks = Vec::new();
+    while !reader.is_empty() && checks.len() < MOST_SIDES {
+        let side = std::str::from_utf8(reader.text(LONGEST_NAME)?).ok()?;
+        checks.push((side, ShareCheck::read(&mut reader)?));
+    }
+    Some((windows, checks))
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ fn a_new_watcher_goes_on_with_the_windows_of_the_old_one() {
     publish(&mut slot, &mut health);
     old.look(&Reading::of(slot.as_deref()), Millis(1_000));
     assert!(old.slow_bound().is_some());
-    let bytes = old.windows().write();
+    let bytes = old.kept();
     let sides = ["stable", "new", "canary"];
     let mut new = RouteWatch::new("r", sides, Some(&bytes), old.slow_bound(), Millis(2_000));
     assert!(
@@ -133,7 +133,7 @@ fn a_new_watcher_goes_on_with_the_windows_of_the_old_one() {
 #[test]
 #[allow(clippy::disallowed_methods)]
 fn tick_costs_of_100_routes_with_64_hosts() {
-    use crate::health::tick::{Thresholds, tick};
+    use crate::health::tick::{During, Thresholds, tick};
     use std::time::Instant;
     let names: Vec<String> = (0..100).map(|route| format!("route-{route}")).collect();
     let mut workers: Vec<RouteHealth> = names
@@ -177,13 +177,16 @@ fn tick_costs_of_100_routes_with_64_hosts() {
         let reading = Reading::of(slot.as_deref());
         let mut judged = 0;
         for watch in &mut watches {
-            for delta in watch
-                .look(&reading, Millis(second * 1_000))
-                .iter()
-                .flatten()
-            {
-                judged += tick(delta, Thresholds::default()).counts.requests;
-            }
+            let now = Millis(second * 1_000);
+            let came = watch.look(&reading, now);
+            let during = During {
+                at: now,
+                share: Share::NONE,
+                stable_share: Share::ALL,
+            };
+            let tick = tick(came.as_deref(), 1, Thresholds::default(), during);
+            judged += tick.stable.map_or(0, |side| side.counts.requests);
+            judged += tick.canary.map_or(0, |side| side.counts.requests);
         }
         let looked = begun.elapsed();
         let bytes = slot.as_ref().map_or(0, Vec::len);

@@ -36,7 +36,7 @@ impl Counting {
         let routes = &policy.assigner.routes;
         Self {
             clock: RefCell::default(),
-            now: Cell::default(),
+            now: Cell::new(Millis(0)),
             routes: RefCell::new(routes.iter().map(RouteHealth::of).collect()),
             slow: RefCell::new(vec![None; routes.len()]),
             ledger: Ledger::new(&policy.name),
@@ -44,10 +44,9 @@ impl Counting {
     }
 
     /// Looks at the clock.
-    pub fn look(&self, now: Wall) -> Millis {
+    pub fn look(&self, now: Wall) {
         self.clock.borrow_mut().look(now);
         self.now.set(now.millis());
-        now.millis()
     }
 
     /// A request begins.

@@ -109,6 +109,7 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_send_local_response(
@@ -336,6 +337,13 @@ pub fn add_to_metric(id: u32, by: u64) -> Result<()> {
 pub fn set_metric(id: u32, value: u64) -> Result<()> {
     // SAFETY: no memory is passed.
     done(unsafe { proxy_record_metric(id, value) })
+}
+
+/// What a counter or a gauge stands at.
+pub fn metric(id: u32) -> Result<u64> {
+    let mut value = 0;
+    // SAFETY: the place lives through the call.
+    done(unsafe { proxy_get_metric(id, &mut value) }).map(|()| value)
 }
 
 /// The proxy's clock.

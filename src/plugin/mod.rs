@@ -4,16 +4,25 @@
 //! | --- | --- |
 //! | [`root`] | takes the policy, keeps the clock |
 //! | [`stream`] | one request |
+//! | [`ended`] | its end |
+//! | [`counting`] | what one worker counts, and how it is handed on |
+//! | [`watch`] | what one of the workers does with the sums |
+//! | [`pages`] | what the filter serves itself |
 //! | [`store`] | what outlives a policy and a VM, in shared data |
-//! | [`stats`] | counts, told to the proxy once a tick |
+//! | [`stats`] | the metrics |
 //! | [`host`] | the host calls, none of which panics |
 
+mod counting;
+mod ended;
 mod host;
+mod pages;
 mod root;
 mod stats;
 mod store;
 mod stream;
+mod watch;
 
+use crate::report::metric;
 use proxy_wasm::traits::RootContext;
 
 // The SDK's macro exports `_initialize`, which is what `unsafe_code` minds.
@@ -22,6 +31,17 @@ mod start {
     use super::{RootContext, root};
 
     proxy_wasm::main! {{
+        std::panic::set_hook(Box::new(super::panicked));
         proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(root::Root::default()) });
     }}
+}
+
+/// There must be no panic. If there is one, it is counted and its place is in the log before the
+/// host ends the VM.
+fn panicked(info: &std::panic::PanicHookInfo<'_>) {
+    stats::Id::single(&metric::PANICS).add(1);
+    let place = info.location().map_or("", |location| location.file());
+    let line = info.location().map_or(0, |location| location.line());
+    let text = format!("serinus: panicked at {place}:{line}; please report it");
+    host::log(host::Level::Error, &text);
 }

@@ -16,16 +16,16 @@ const HEADERS: [(&str, &str); 2] = [
 pub fn serve(in_force: &InForce, asked: Asked) -> Action {
     let policy = in_force.name_and_version();
     let answer = match asked {
-        Asked::Health => page::health(policy, !in_force.problems.is_empty()),
+        Asked::Health => page::health(policy, in_force.rejected.is_some()),
         Asked::Version => page::version(policy),
         Asked::State => Answer {
             status: 200,
-            body: watch::document(in_force),
+            body: watch::document(in_force).unwrap_or_default(),
         },
     };
-    let body = format!("{:#}\n", answer.body);
     let headers = HEADERS.iter().copied();
-    match note(in_force, host::respond(answer.status, headers, body.as_bytes())) {
+    let replied = host::respond(answer.status, headers, answer.body.as_bytes());
+    match note(in_force, replied) {
         Some(()) => Action::Pause,
         None => Action::Continue,
     }

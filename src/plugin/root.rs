@@ -17,6 +17,7 @@ use super::stream::Stream;
 use super::watch::Watch;
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
+use crate::health::clock::Wall;
 use crate::health::lease::{self, Candidate};
 use crate::policy::problem::Refusal;
 use crate::policy::{self, Policy};
@@ -32,17 +33,30 @@ use std::rc::Rc;
 /// within one beat.
 const BEAT: u32 = 250;
 
+/// A policy that was refused.
+#[derive(Debug)]
+pub struct Rejected {
+    /// What tells it from others.
+    pub version: String,
+    /// When it was given.
+    pub since: Millis,
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+}
+
 /// What all requests under one policy share.
 #[derive(Debug)]
 pub struct InForce {
     /// The policy; none if none was ever good.
     pub policy: Option<Policy>,
-    /// What tells it from others.
+    /// What tells it from others; 0 without one.
+    pub number: u32,
+    /// The same as text.
     pub version: String,
     /// Since when it has been in force.
     pub since: Millis,
-    /// What is wrong with a newer one.
-    pub problems: Vec<String>,
+    /// A newer one that was refused.
+    pub rejected: Option<Rejected>,
     /// The metrics.
     pub stats: Stats,
     /// What requests count; nothing without a policy.
@@ -108,7 +122,7 @@ impl RootContext for Root {
         let text = host::configuration(size).ok().flatten().unwrap_or_default();
         let now = host::now().unwrap_or_default().millis();
         let in_force = take(&text, now);
-        tell_rejected(!in_force.problems.is_empty());
+        tell_rejected(in_force.rejected.is_some());
         Id::single(&metric::PANICS);
         self.in_force = Some(Rc::new(in_force));
         self.beat = RefCell::default();
@@ -129,7 +143,7 @@ impl RootContext for Root {
             in_force.stats.host_error();
             return;
         };
-        if self.beat.borrow_mut().tick(in_force, began.millis())
+        if self.beat.borrow_mut().tick(in_force, began)
             && let Ok(ended) = host::now()
         {
             in_force.stats.tick.set(ended.0.abs_diff(began.0));
@@ -147,14 +161,15 @@ impl RootContext for Root {
 
 impl Beat {
     /// One beat; says whether there was work to do.
-    fn tick(&mut self, in_force: &InForce, now: Millis) -> bool {
+    fn tick(&mut self, in_force: &InForce, clock: Wall) -> bool {
+        let now = clock.millis();
         let second = now.0.div_euclid(1_000);
         if second != self.second {
             self.second = second;
             self.pending = true;
             in_force.flush();
             if let (Some(counting), Some(policy)) = (&in_force.counting, &in_force.policy) {
-                counting.look(now);
+                counting.look(clock);
                 counting.learn_slow(policy);
             }
             return true;
@@ -178,7 +193,10 @@ impl Beat {
             .get_or_insert_with(|| Watch::begin(name, assigner, now));
         watch.look(in_force, name, assigner, now);
         let age = now.0.saturating_sub(in_force.since.0) / 1_000;
-        in_force.stats.policy_age.set(u64::try_from(age).unwrap_or(0));
+        in_force
+            .stats
+            .policy_age
+            .set(u64::try_from(age).unwrap_or(0));
         true
     }
 
@@ -189,7 +207,7 @@ impl Beat {
                 let (id, _) = bytes.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
                 u64::from_le_bytes(*id)
             }),
-            policy: number(&in_force.version),
+            policy: in_force.number,
             configured: now,
         });
         let key = lease::key(name);
@@ -204,58 +222,71 @@ impl Beat {
 /// What `text` puts in force.
 fn take(text: &[u8], now: Millis) -> InForce {
     let last_good = LastGood::of_this_plugin();
-    let (policy, text, since, problems) = match policy::read(text) {
+    let mut rejected = None;
+    let good = match policy::read(text) {
         Ok(policy) => {
             let since = last_good.keep(text, now).unwrap_or_else(|_| {
                 let line = "serinus: the policy could not be kept in shared data";
                 host::log(Level::Warn, line);
                 now
             });
-            (Some(policy), text.to_vec(), since, Vec::new())
+            Some((policy, version(text), since))
         }
         Err(refusal) => {
-            let problems = refusal.to_string().lines().map(str::to_owned).collect();
-            let (policy, text, since) = fall_back(&refusal, &last_good, now);
-            (policy, text, since, problems)
+            rejected = Some(Rejected {
+                version: format!("{:08x}", version(text)),
+                since: now,
+                problems: refusal.to_string().lines().map(str::to_owned).collect(),
+            });
+            fall_back(&refusal, &last_good)
         }
     };
-    let version = murmur3_x86_32(&[&text], 0);
-    if let Some(policy) = &policy {
-        host::log(Level::Info, &introduction(policy, version));
+    put_in_force(good, rejected, now)
+}
+
+/// Tells policies apart: equal for equal texts.
+fn version(text: &[u8]) -> u32 {
+    murmur3_x86_32(&[text], 0)
+}
+
+/// A policy, its version, and since when it has been in force.
+type Good = (Policy, u32, Millis);
+
+fn put_in_force(good: Option<Good>, rejected: Option<Rejected>, now: Millis) -> InForce {
+    if let Some((policy, version, _)) = &good {
+        host::log(Level::Info, &introduction(policy, *version));
     }
-    let bytes = policy.as_ref().is_some_and(|policy| policy.bytes());
-    let in_force = InForce {
+    let version = good.as_ref().map_or(0, |(_, version, _)| *version);
+    Id::single(&metric::POLICY_VERSION).set(u64::from(version));
+    let since = good.as_ref().map_or(now, |(_, _, since)| *since);
+    let policy = good.map(|(policy, ..)| policy);
+    InForce {
+        number: version,
         version: format!("{version:08x}"),
         since,
-        problems,
-        stats: Stats::define(policy.as_ref().map(|policy| &policy.assigner), bytes),
+        rejected,
+        stats: Stats::define(policy.as_ref()),
         counting: policy.as_ref().map(Counting::new),
         policy,
-    };
-    let version = if in_force.policy.is_some() { version } else { 0 };
-    Id::single(&metric::POLICY_VERSION).set(u64::from(version));
-    in_force
+    }
 }
 
 /// The last good policy, with the problems of the refused one in the log.
-fn fall_back(
-    refusal: &Refusal,
-    last_good: &LastGood,
-    now: Millis,
-) -> (Option<Policy>, Vec<u8>, Millis) {
+fn fall_back(refusal: &Refusal, last_good: &LastGood) -> Option<Good> {
     for line in refusal.to_string().lines() {
         host::log(Level::Error, &format!("serinus: policy refused: {line}"));
     }
     let kept = last_good.read();
-    let kept = kept.and_then(|(text, since)| Some((policy::read(&text).ok()?, text, since)));
-    let instead = match kept {
+    let good = kept.and_then(|(text, since)| {
+        let policy = policy::read(&text).ok()?;
+        Some((policy, version(&text), since))
+    });
+    let instead = match good {
         Some(_) => "serinus: the last good policy stays in force",
         None => "serinus: there is no earlier policy; everything passes as stable",
     };
     host::log(Level::Error, instead);
-    kept.map_or((None, Vec::new(), now), |(policy, text, since)| {
-        (Some(policy), text, since)
-    })
+    good
 }
 
 fn tell_rejected(rejected: bool) {

@@ -1,14 +1,16 @@
 //! The metrics of one policy in one worker: made at the start, told once a second.
 
 use super::host::{self, Kind};
+use crate::assign::Trust;
 use crate::assign::decide::Reason;
 use crate::assign::route::{Route, Side};
-use crate::assign::{Assigner, Trust};
 use crate::health::counters::Counters;
 use crate::health::latency::value;
 use crate::health::outcome::Outcome;
 use crate::health::totals::Totals;
+use crate::policy::Policy;
 use crate::report::metric::{self, Metric};
+use crate::report::state::Filter;
 use std::cell::Cell;
 
 /// A metric of the proxy; none if the host refused to make it: what it is told is then dropped.
@@ -35,6 +37,12 @@ impl Id {
         if let (Some(id), 1..) = (self.0, more) {
             let _ = host::add_to_metric(id, more);
         }
+    }
+
+    /// What a counter or gauge stands at, in the whole proxy; 0 if the host does not say.
+    pub fn get(self) -> u64 {
+        let value = self.0.and_then(|id| host::metric(id).ok());
+        value.unwrap_or(0)
     }
 
     /// Sets a gauge, or gives a histogram a value.
@@ -154,8 +162,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Makes the metrics of `assigner`; all counters read 0 from then on.
-    pub fn define(assigner: Option<&Assigner>, bytes: bool) -> Self {
+    /// Makes the metrics of `policy`; all counters read 0 from then on.
+    pub fn define(policy: Option<&Policy>) -> Self {
+        let assigner = policy.map(|policy| &policy.assigner);
+        let bytes = policy.is_some_and(|policy| policy.health.iter().any(|health| health.bytes));
         let trust = assigner.map_or(Trust::Edge, |assigner| assigner.trust);
         let routes = assigner.map_or(&[][..], |assigner| &assigner.routes);
         let sides = |route: &Route| {
@@ -200,6 +210,14 @@ impl Stats {
     /// Counts what was lost.
     pub fn dropped(&self, counts: u64) {
         self.dropped.count(counts);
+    }
+
+    /// What the filter counts of itself, over all workers: the proxy adds it up.
+    pub fn of_the_filter(&self) -> Filter {
+        Filter {
+            host_errors: self.host_errors.id.get(),
+            dropped: self.dropped.id.get(),
+        }
     }
 
     /// Tells what was counted of a route.

@@ -14,6 +14,7 @@ use crate::health::share::Seen;
 use crate::health::slow;
 use crate::health::watch::RouteWatch;
 use crate::report::metric;
+use crate::report::state::{self, About, Document, Rejected, RouteView};
 
 /// Routes whose last minutes are kept at each look: all of most policies. The others take turns, so
 /// that a look stays short.
@@ -34,7 +35,8 @@ impl Watch {
     pub fn begin(name: &str, assigner: &Assigner, now: Millis) -> Self {
         let bundles = (0..kept::BUNDLES).map(|bundle| host::shared(&kept::key(name, bundle)));
         let bundles: Vec<Vec<u8>> = bundles.filter_map(|value| value.ok().flatten()).collect();
-        let known: Vec<(&str, &[u8])> = bundles.iter().flat_map(|value| kept::read(value)).collect();
+        let known: Vec<(&str, &[u8])> =
+            bundles.iter().flat_map(|value| kept::read(value)).collect();
         let told_slow = host::shared(&slow::key(name)).ok().flatten();
         let told_slow = told_slow.unwrap_or_default();
         let bounds = slow::read(&told_slow);
@@ -43,7 +45,13 @@ impl Watch {
             let left = known.iter().find(|(name, _)| *name == route.name);
             let bound = bounds.iter().find(|(name, _)| *name == route.name);
             let bound = bound.map(|(_, bound)| *bound);
-            RouteWatch::new(&route.name, sides, left.map(|(_, bytes)| *bytes), bound, now)
+            RouteWatch::new(
+                &route.name,
+                sides,
+                left.map(|(_, bytes)| *bytes),
+                bound,
+                now,
+            )
         });
         Self {
             routes: routes.collect(),
@@ -65,11 +73,6 @@ impl Watch {
         }
         self.tell_slow(name);
         self.keep(name);
-    }
-
-    /// What a page tells.
-    pub fn routes(&self) -> &[RouteWatch] {
-        &self.routes
     }
 
     fn tell_slow(&mut self, name: &str) {
@@ -129,4 +132,54 @@ fn tell(
 
 fn seen_ppm(seen: Seen) -> u64 {
     (seen.seen * 1e6).round() as u64
+}
+
+/// The state document, by what the watching worker left and what is in the ledger now.
+pub fn document(in_force: &InForce) -> Option<String> {
+    let now = host::now().ok()?.millis();
+    let mut watch = None;
+    if let Some(policy) = &in_force.policy {
+        let slots = store::slots(&policy.name);
+        let reading = Reading::of(slots.iter().map(Vec::as_slice));
+        let mut begun = Watch::begin(&policy.name, &policy.assigner, now);
+        for route in &mut begun.routes {
+            let _ = route.look(&reading, now);
+        }
+        watch = Some((begun, &policy.assigner));
+    }
+    let asked: Vec<Vec<Share>> = watch
+        .iter()
+        .flat_map(|(_, assigner)| &assigner.routes)
+        .map(|route| {
+            metric::sides(route)
+                .map(|side| route.share_of(side, now))
+                .collect()
+        })
+        .collect();
+    let watches = watch.iter().flat_map(|(watch, _)| &watch.routes);
+    let views: Vec<RouteView<'_>> = watches
+        .zip(&asked)
+        .map(|(watch, asked)| RouteView {
+            watch,
+            asked,
+            gates: &[],
+        })
+        .collect();
+    let about = About {
+        now,
+        policy: in_force
+            .name_and_version()
+            .map(|(name, version)| state::InForce {
+                name,
+                version,
+                since: in_force.since,
+            }),
+        rejected: in_force.rejected.as_ref().map(|rejected| Rejected {
+            version: &rejected.version,
+            since: rejected.since,
+            problems: &rejected.problems,
+        }),
+        filter: in_force.stats.of_the_filter(),
+    };
+    Document::of(&about, &views).to_json()
 }

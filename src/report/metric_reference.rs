@@ -128,7 +128,10 @@ fn row(metric: &Metric) -> String {
         Kind::Histogram => "histogram",
     };
     let labels = listed(metric.labels.iter().copied());
-    format!("| `{}` | {kind} | {labels} | {} |", metric.name, metric.about)
+    format!(
+        "| `{}` | {kind} | {labels} | {} |",
+        metric.name, metric.about
+    )
 }
 
 fn listed<'w>(words: impl Iterator<Item = &'w str>) -> String {

@@ -6,3 +6,4 @@ pub mod metric;
 pub mod metric_reference;
 pub mod page;
 pub mod state;
+pub mod state_gate;

@@ -54,12 +54,12 @@ impl Page {
 }
 
 /// What is to be answered.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
     /// The body, JSON.
-    pub body: Value,
+    pub body: String,
 }
 
 /// `/healthz`: 503 while a newer policy than the one in force was refused, or while there is none.
@@ -67,7 +67,7 @@ pub fn health(policy: Option<(&str, &str)>, refused: bool) -> Answer {
     let healthy = policy.is_some() && !refused;
     Answer {
         status: if healthy { 200 } else { 503 },
-        body: json!({"healthy": healthy, "refused": refused, "policy": in_force(policy)}),
+        body: line(&json!({"healthy": healthy, "refused": refused, "policy": in_force(policy)})),
     }
 }
 
@@ -75,12 +75,15 @@ pub fn health(policy: Option<(&str, &str)>, refused: bool) -> Answer {
 pub fn version(policy: Option<(&str, &str)>) -> Answer {
     Answer {
         status: 200,
-        body: json!({"serinus": env!("CARGO_PKG_VERSION"), "policy": in_force(policy)}),
+        body: line(&json!({"serinus": env!("CARGO_PKG_VERSION"), "policy": in_force(policy)})),
     }
 }
 
-/// The policy's name and version as the pages tell them.
-pub fn in_force(policy: Option<(&str, &str)>) -> Option<Value> {
+fn line(body: &Value) -> String {
+    format!("{body}\n")
+}
+
+fn in_force(policy: Option<(&str, &str)>) -> Option<Value> {
     policy.map(|(name, version)| json!({"name": name, "version": version}))
 }
 
@@ -93,7 +96,9 @@ mod tests {
     fn asked(page: &str, method: &str, target: &str, host: &str) -> Option<Asked> {
         let text = format!("{{\"page\": {page}}}");
         let page = policy::read(text.as_bytes()).unwrap().page.unwrap();
-        with_request(method, target, &[("host", host)], |request| page.asked(request))
+        with_request(method, target, &[("host", host)], |request| {
+            page.asked(request)
+        })
     }
 
     #[test]
@@ -102,23 +107,48 @@ mod tests {
             "when": [{"clientIp": {}, "cidr": ["192.0.2.0/24"]}]}"#;
         let nobody = r#"{"when": [{"clientIp": {}, "cidr": ["10.0.0.0/8"]}]}"#;
         for (page, method, target, host, expected) in [
-            (page, "GET", "/serinus/healthz", "serinus.internal:80", Some(Asked::Health)),
-            (page, "HEAD", "/serinus/version?x=1", "a.ops.example", Some(Asked::Version)),
-            (page, "GET", "/serinus/state.json", "SERINUS.internal", Some(Asked::State)),
+            (
+                page,
+                "GET",
+                "/serinus/healthz",
+                "serinus.internal:80",
+                Some(Asked::Health),
+            ),
+            (
+                page,
+                "HEAD",
+                "/serinus/version?x=1",
+                "a.ops.example",
+                Some(Asked::Version),
+            ),
+            (
+                page,
+                "GET",
+                "/serinus/state.json",
+                "SERINUS.internal",
+                Some(Asked::State),
+            ),
             (page, "GET", "/serinus/state.json", "shop.example", None),
             (page, "POST", "/serinus/healthz", "serinus.internal", None),
             (page, "GET", "/serinus/", "serinus.internal", None),
             (page, "GET", "/healthz", "serinus.internal", None),
             (nobody, "GET", "/serinus/healthz", "any", None),
         ] {
-            assert_eq!(asked(page, method, target, host), expected, "{method} {target} {host}");
+            assert_eq!(
+                asked(page, method, target, host),
+                expected,
+                "{method} {target} {host}"
+            );
         }
     }
 
     #[test]
     fn another_prefix_and_any_host() {
         let page = r#"{"pathPrefix": "/ops/canary", "when": [{"clientIp": {}, "present": true}]}"#;
-        assert_eq!(asked(page, "GET", "/ops/canary/healthz", "x"), Some(Asked::Health));
+        assert_eq!(
+            asked(page, "GET", "/ops/canary/healthz", "x"),
+            Some(Asked::Health)
+        );
         assert_eq!(asked(page, "GET", "/serinus/healthz", "x"), None);
     }
 

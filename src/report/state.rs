@@ -1,331 +1,370 @@
 //! The state document, `/serinus/state.json`: what the filter knows, for machines.
 //!
-//! docs/state.md describes every member. The document is built from values and holds no data of
-//! callers: names and problems of the policy, counts, and addresses of upstream hosts. All numbers
-//! are whole: shares in parts per million, times in microseconds.
+//! docs/state.md describes every field, and a test holds the two together. The document is made of
+//! values alone, and the same values give the same bytes: fields come in the order in which they
+//! stand below, hosts by their errors and then by address. It holds no data of callers: names and
+//! problems of the policy, counts, and addresses of upstream hosts. All numbers are whole: shares in
+//! parts per million, times in microseconds.
 
+use super::state_gate::{Gate, GateView};
+use crate::assign::decide::Reason;
 use crate::assign::ramp::Millis;
 use crate::assign::share::Share;
 use crate::health::clock::Micros;
 use crate::health::counters::Counters;
-use crate::health::hosts::{Host, Tally};
-use crate::health::latency::Latencies;
-use crate::health::outcome::Outcome;
+use crate::health::hosts::{self, Tally};
+use crate::health::latency::{Latencies, Percentiles};
+use crate::health::outcome::{OUTCOMES, Outcome};
 use crate::health::share::Seen;
 use crate::health::totals::{Side, Totals};
 use crate::health::watch::RouteWatch;
-use crate::health::window::{MINUTES, Span, Windows};
-use serde_json::{Map, Value, json};
+use crate::health::window::{MINUTES, Span};
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 
-/// The form of the document. A member that is added does not change it; one that goes or means
+/// The form of the document. A field that is added does not change it; one that goes or means
 /// something else does.
 pub const VERSION: u32 = 1;
+
+/// Minutes of latencies that a minute is told by: the running one may have just begun.
+const LAST_MINUTE: usize = 2;
 
 /// What is told of the filter itself.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
-    /// The policy in force: its name, and a text that tells it from others. None: all is stable.
-    pub policy: Option<(&'a str, &'a str)>,
-    /// What is wrong with the newest policy, if it was refused.
-    pub problems: &'a [String],
     /// The moment.
     pub now: Millis,
+    /// The policy in force; with none all is stable.
+    pub policy: Option<InForce<'a>>,
+    /// The newest policy, if it was refused.
+    pub rejected: Option<Rejected<'a>>,
+    /// What the filter counts of itself.
+    pub filter: Filter,
+}
+
+/// The policy in force.
+#[derive(Debug, Clone, Copy)]
+pub struct InForce<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// A text that tells it from others.
+    pub version: &'a str,
+    /// Since when it is in force.
+    pub since: Millis,
+}
+
+/// A policy that was refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Rejected<'a> {
+    /// A text that tells it from others.
+    pub version: &'a str,
+    /// When it was given.
+    pub since: Millis,
+    /// What is wrong with it.
+    pub problems: &'a [String],
+}
+
+/// What the filter counts of itself, over all workers.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Filter {
+    /// Host calls that failed.
+    pub host_errors: u64,
+    /// Work that was left out because a bound was reached.
+    pub dropped: u64,
 }
 
 /// What is told of a route.
-#[derive(Debug)]
-pub struct RouteState<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct RouteView<'a> {
     /// Its counts.
     pub watch: &'a RouteWatch,
     /// The share that each side is to get now, in the order of the watch's sides.
     pub asked: &'a [Share],
-    /// What else is told of each side, in the same order: members that its gate and shadow add.
-    pub more: Vec<Map<String, Value>>,
+    /// The gate of each side, in the same order; stable has none.
+    pub gates: &'a [Option<GateView<'a>>],
 }
 
-/// The document.
-pub fn document(about: &About<'_>, routes: Vec<RouteState<'_>>) -> Value {
-    let routes = routes.into_iter().map(|state| route(state, about.now));
-    json!({
-        "version": VERSION,
-        "serinus": env!("CARGO_PKG_VERSION"),
-        "now_ms": about.now.0,
-        "policy": about.policy.map(|(name, version)| json!({"name": name, "version": version})),
-        "problems": about.problems,
-        "routes": routes.collect::<Vec<Value>>(),
-    })
+/// The document; write it with any serializer.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    version: u32,
+    serinus: &'static str,
+    now_ms: i64,
+    policy: Option<Policy<'a>>,
+    rejected: Option<Refused<'a>>,
+    filter: Filter,
+    routes: Vec<Route<'a>>,
 }
 
-fn route(state: RouteState<'_>, now: Millis) -> Value {
-    let watch = state.watch;
-    let unknown = Totals::default();
-    let totals = watch.totals().unwrap_or(&unknown);
-    let mut more = state.more.into_iter();
-    let sides = watch.sides().enumerate().map(|(place, name)| {
-        let view = SideView {
-            watch,
-            totals,
-            place,
-            name,
-            asked: state.asked.get(place).copied(),
-            now,
-        };
-        let mut members = view.members();
-        members.extend(more.next().unwrap_or_default());
-        Value::Object(members)
-    });
-    json!({
-        "route": watch.name(),
-        "slow_us": watch.slow_bound().map(|bound| bound.0),
-        "dropped": totals.dropped,
-        "variants": sides.collect::<Vec<Value>>(),
-        "other_hosts": tally(totals.hosts.others()),
-    })
-}
-
-/// One side and all that is known of it.
-struct SideView<'a> {
-    watch: &'a RouteWatch,
-    totals: &'a Totals,
-    place: usize,
-    name: &'a str,
-    asked: Option<Share>,
-    now: Millis,
-}
-
-impl SideView<'_> {
-    fn members(&self) -> Map<String, Value> {
-        let nothing = Side::default();
-        let side = self.totals.side(self.name).unwrap_or(&nothing);
-        let counters = &side.counters;
-        let failing = side.failing.estimate(self.now);
-        let (received, sent) = counters.bytes();
-        let windows = self.watch.windows();
-        let members = json!({
-            "variant": self.name,
-            "share": share(self.asked, self.watch.share(self.place)),
-            "decisions": decisions(counters),
-            "outcomes": outcomes(counters.outcomes()),
-            "attempts": counters.attempts(),
-            "bytes": {"received": received, "sent": sent},
-            "failing_callers": {"callers": failing.callers, "at_least": failing.at_least},
-            "last_minute": window(windows, self.place, Span::Minute, 1),
-            "last_ten_minutes": window(windows, self.place, Span::TenMinutes, MINUTES),
-            "hosts": self.hosts(),
-        });
-        match members {
-            Value::Object(members) => members,
-            _ => Map::new(),
+impl<'a> Document<'a> {
+    /// What is known at this moment.
+    pub fn of(about: &About<'a>, routes: &[RouteView<'a>]) -> Self {
+        let routes = routes.iter().map(|view| Route::of(*view, about.now));
+        Self {
+            version: VERSION,
+            serinus: env!("CARGO_PKG_VERSION"),
+            now_ms: about.now.0,
+            policy: about.policy.map(|policy| Policy {
+                name: policy.name,
+                version: policy.version,
+                since_ms: policy.since.0,
+                age_ms: about.now.0.saturating_sub(policy.since.0).max(0),
+            }),
+            rejected: about.rejected.map(|rejected| Refused {
+                version: rejected.version,
+                since_ms: rejected.since.0,
+                problems: rejected.problems,
+            }),
+            filter: about.filter,
+            routes: routes.collect(),
         }
     }
 
-    /// The hosts, those with the most errors first.
-    fn hosts(&self) -> Vec<Value> {
-        let sides = &self.totals.sides;
-        let is_own = |host: &&Host| {
-            sides
-                .get(host.side)
-                .is_some_and(|side| *side.name == *self.name)
-        };
-        let mut hosts: Vec<&Host> = self.totals.hosts.all().iter().filter(is_own).collect();
-        hosts.sort_by(|a, b| {
-            let order = b.tally.errors.cmp(&a.tally.errors);
-            order.then_with(|| a.address.cmp(&b.address))
-        });
-        let told = hosts.into_iter().map(|host| {
-            let mut told = tally(host.tally);
-            if let Value::Object(members) = &mut told {
-                let address = String::from_utf8_lossy(&host.address);
-                members.insert("address".to_owned(), json!(address));
-                members.insert("seen_ms".to_owned(), json!(host.seen.0));
-            }
-            told
-        });
-        told.collect()
+    /// As JSON; nothing if it cannot be written, which none of its values can bring about.
+    pub fn to_json(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
     }
 }
 
-fn share(asked: Option<Share>, seen: Option<Seen>) -> Value {
-    // Parts per million of a part of one; `as` saturates.
-    let ppm = |part: f64| (part * 1e6).round() as u64;
-    json!({
-        "asked_ppm": asked.map(Share::ppm),
-        "drawn_at_ppm": seen.map(|seen| ppm(seen.asked)),
-        "seen_ppm": seen.map(|seen| ppm(seen.seen)),
-        "draws": seen.map_or(0, |seen| seen.draws.round() as u64),
-        "gap_can_be_chance": seen.is_none_or(|seen| seen.chance),
-    })
+#[derive(Debug, Serialize)]
+struct Policy<'a> {
+    name: &'a str,
+    version: &'a str,
+    since_ms: i64,
+    age_ms: i64,
 }
 
-fn decisions(counters: &Counters) -> Value {
-    let counted = counters.decisions().filter(|(_, count)| *count > 0);
-    let members = counted.map(|(reason, count)| (reason.word().to_owned(), json!(count)));
-    Value::Object(members.collect())
+#[derive(Debug, Serialize)]
+struct Refused<'a> {
+    version: &'a str,
+    since_ms: i64,
+    problems: &'a [String],
 }
 
-fn outcomes(counts: &[u64]) -> Value {
-    let pairs = Outcome::ALL.into_iter().zip(counts);
-    let members = pairs.map(|(outcome, count)| (outcome.as_str().to_owned(), json!(count)));
-    Value::Object(members.collect())
+#[derive(Debug, Serialize)]
+struct Route<'a> {
+    route: &'a str,
+    slow_us: Option<u64>,
+    dropped: u64,
+    variants: Vec<Variant<'a>>,
+    other_hosts: Hosted,
 }
 
-/// The counts and percentiles of one span; null for a side that has no windows.
-fn window(windows: &Windows, place: usize, span: Span, minutes: usize) -> Value {
-    let counts = windows.outcomes(place, span);
-    let latencies = windows.latencies(place, minutes);
-    let (Some(counts), Some(latencies)) = (counts, latencies) else {
-        return Value::Null;
-    };
-    let percentiles = Latencies(&latencies).percentiles();
-    json!({
-        "outcomes": outcomes(&counts),
-        "latency_us": percentiles.map(|of| json!({
-            "p50": of.p50.0,
-            "p95": of.p95.0,
-            "p99": of.p99.0,
-        })),
-    })
+impl<'a> Route<'a> {
+    fn of(view: RouteView<'a>, now: Millis) -> Self {
+        let watch = view.watch;
+        let totals = watch.totals();
+        let variants = watch.sides().enumerate();
+        let others = totals.map_or_else(Tally::default, |totals| totals.hosts.others());
+        Self {
+            route: watch.name(),
+            slow_us: watch.slow_bound().map(|bound| bound.0),
+            dropped: totals.map_or(0, |totals| totals.dropped),
+            variants: variants
+                .map(|(place, name)| Variant::of(view, place, name, now))
+                .collect(),
+            other_hosts: Hosted::of(others),
+        }
+    }
 }
 
-fn tally(tally: Tally) -> Value {
-    json!({
-        "requests": tally.requests,
-        "errors": tally.errors,
-        "mean_us": tally.mean().map(|Micros(mean)| mean),
-    })
+#[derive(Debug, Serialize)]
+struct Variant<'a> {
+    variant: &'a str,
+    share: Shares,
+    decisions: Decisions,
+    outcomes: Outcomes,
+    attempts: u64,
+    bytes: Bytes,
+    failing_callers: Failing,
+    last_minute: Option<Window>,
+    last_ten_minutes: Option<Window>,
+    hosts: Vec<Host<'a>>,
+    gate: Option<Gate>,
+}
+
+impl<'a> Variant<'a> {
+    fn of(view: RouteView<'a>, place: usize, name: &'a str, now: Millis) -> Self {
+        let watch = view.watch;
+        let side = watch.totals().and_then(|totals| totals.side(name));
+        let nothing = Side::default();
+        let Side {
+            counters, failing, ..
+        } = side.unwrap_or(&nothing);
+        let failing = failing.estimate(now);
+        let (received, sent) = counters.bytes();
+        let asked = view.asked.get(place).copied();
+        let gate = view.gates.get(place).copied().flatten();
+        Self {
+            variant: name,
+            share: Shares::of(asked, watch.share(place)),
+            decisions: Decisions::of(counters),
+            outcomes: Outcomes::of(counters.outcomes()),
+            attempts: counters.attempts(),
+            bytes: Bytes { received, sent },
+            failing_callers: Failing {
+                callers: failing.callers,
+                at_least: failing.at_least,
+            },
+            last_minute: Window::of(watch, place, Span::Minute, LAST_MINUTE),
+            last_ten_minutes: Window::of(watch, place, Span::TenMinutes, MINUTES),
+            hosts: watch
+                .totals()
+                .map_or_else(Vec::new, |totals| hosts_of(totals, name)),
+            gate: gate.map(Gate::of),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Shares {
+    asked_ppm: Option<u32>,
+    drawn_at_ppm: Option<u32>,
+    seen_ppm: Option<u32>,
+    draws: u64,
+    gap_can_be_chance: bool,
+}
+
+impl Shares {
+    fn of(asked: Option<Share>, seen: Option<Seen>) -> Self {
+        // Both parts are of one; a float's `as` saturates.
+        let ppm = |part: f64| (part * 1e6).round() as u32;
+        Self {
+            asked_ppm: asked.map(Share::ppm),
+            drawn_at_ppm: seen.map(|seen| ppm(seen.asked)),
+            seen_ppm: seen.map(|seen| ppm(seen.seen)),
+            draws: seen.map_or(0, |seen| seen.draws.round() as u64),
+            gap_can_be_chance: seen.is_none_or(|seen| seen.chance),
+        }
+    }
+}
+
+/// Decisions by the reasons' words.
+#[derive(Debug)]
+struct Decisions(Vec<(Reason, u64)>);
+
+impl Decisions {
+    fn of(counters: &Counters) -> Self {
+        Self(counters.decisions().collect())
+    }
+}
+
+impl Serialize for Decisions {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(reason, count)| (reason.word(), count)))
+    }
+}
+
+/// Requests by the outcomes' words.
+#[derive(Debug)]
+struct Outcomes([u64; OUTCOMES]);
+
+impl Outcomes {
+    fn of(counts: &[u64]) -> Self {
+        let mut all = [0; OUTCOMES];
+        all.iter_mut()
+            .zip(counts)
+            .for_each(|(to, count)| *to = *count);
+        Self(all)
+    }
+}
+
+impl Serialize for Outcomes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let words = Outcome::ALL.into_iter().map(Outcome::as_str);
+        to.collect_map(words.zip(&self.0))
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Bytes {
+    received: u64,
+    sent: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Failing {
+    callers: u32,
+    at_least: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Window {
+    outcomes: Outcomes,
+    latency_us: Option<Quantiles>,
+}
+
+impl Window {
+    /// Nothing for a side that has no windows.
+    fn of(watch: &RouteWatch, place: usize, span: Span, minutes: usize) -> Option<Self> {
+        let windows = watch.windows();
+        let latencies = windows.latencies(place, minutes)?;
+        Some(Self {
+            outcomes: Outcomes(windows.outcomes(place, span)?),
+            latency_us: Latencies(&latencies).percentiles().map(Quantiles::of),
+        })
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Quantiles {
+    p50: u64,
+    p95: u64,
+    p99: u64,
+}
+
+impl Quantiles {
+    fn of(percentiles: Percentiles) -> Self {
+        Self {
+            p50: percentiles.p50.0,
+            p95: percentiles.p95.0,
+            p99: percentiles.p99.0,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Host<'a> {
+    address: Cow<'a, str>,
+    #[serde(flatten)]
+    tally: Hosted,
+    seen_ms: i64,
+}
+
+/// The hosts of the side named `name`, those with the most errors first.
+fn hosts_of<'a>(totals: &'a Totals, name: &str) -> Vec<Host<'a>> {
+    let place = totals.sides.iter().position(|side| *side.name == *name);
+    let of_side = |host: &&hosts::Host| Some(host.side) == place;
+    let mut hosts: Vec<&hosts::Host> = totals.hosts.all().iter().filter(of_side).collect();
+    hosts.sort_by(|a, b| {
+        let order = b.tally.errors.cmp(&a.tally.errors);
+        order.then_with(|| a.address.cmp(&b.address))
+    });
+    let told = hosts.into_iter().map(|host| Host {
+        address: String::from_utf8_lossy(&host.address),
+        tally: Hosted::of(host.tally),
+        seen_ms: host.seen.0,
+    });
+    told.collect()
+}
+
+#[derive(Debug, Serialize)]
+struct Hosted {
+    requests: u64,
+    errors: u64,
+    mean_us: Option<u64>,
+}
+
+impl Hosted {
+    fn of(tally: Tally) -> Self {
+        Self {
+            requests: tally.requests,
+            errors: tally.errors,
+            mean_us: tally.mean().map(|Micros(mean)| mean),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::assign::decide::Reason;
-    use crate::assign::route;
-    use crate::health::callers::Caller;
-    use crate::health::counters::Request;
-    use crate::health::ledger::{Reading, added};
-    use crate::health::outcome::ErrorClass;
-    use crate::health::route::RouteHealth;
-    use std::collections::BTreeSet;
-
-    const KEY: &[u8] = b"alice@example.com";
-
-    fn watched() -> RouteWatch {
-        let sides = ["stable", "canary"];
-        let mut watch = RouteWatch::new("checkout", sides, None, Some(Micros(90_000)), Millis(0));
-        watch.look(&Reading::default(), Millis(0));
-        let mut health = RouteHealth::new("checkout", sides);
-        for request in 0_u64..200 {
-            let bad = request % 2 == 1;
-            let side = [route::Side::Stable, route::Side::Variant(0)][usize::from(bad)];
-            let caller = Some(Caller::of(KEY));
-            let error = Outcome::Error(ErrorClass::Timeout);
-            let outcome = if bad { error } else { Outcome::Ok };
-            let request = Request {
-                outcome,
-                latency: Some(Micros(2_000)),
-                attempts: 1,
-                bytes: Some((1, 2)),
-                caller,
-                host: Some(if bad {
-                    b"10.0.0.9:80"
-                } else {
-                    b"/run/app-\xff.sock"
-                }),
-            };
-            health.record(side, &request, Millis(500));
-            let half = |_| Share::from_ppm(500_000).unwrap();
-            health.decided(side, Reason::Share, caller, half);
-        }
-        let slot = added(None, [&health], Millis(500));
-        watch.look(&Reading::of([&slot[..]]), Millis(1_000));
-        watch
-    }
-
-    fn told(watch: &RouteWatch) -> Value {
-        let about = About {
-            policy: Some(("shop", "7f3a")),
-            problems: &["routes: missing".to_owned()],
-            now: Millis(1_000),
-        };
-        let asked = [500_000, 500_000].map(|ppm| Share::from_ppm(ppm).unwrap());
-        let gate = Map::from_iter([("gate".to_owned(), json!({"state": "open"}))]);
-        let state = RouteState {
-            watch,
-            asked: &asked,
-            more: vec![Map::new(), gate],
-        };
-        document(&about, vec![state])
-    }
-
-    #[test]
-    fn counts_percentiles_and_hosts_stand_with_their_variant() {
-        let document = told(&watched());
-        let [stable, canary] = [0, 1].map(|side| &document["routes"][0]["variants"][side]);
-        assert_eq!(document["version"], 1);
-        assert_eq!(stable["outcomes"]["ok"], 100);
-        assert_eq!(canary["outcomes"]["error_timeout"], 100);
-        assert_eq!(canary["last_minute"]["outcomes"]["error_timeout"], 100);
-        assert_eq!(
-            canary["failing_callers"],
-            json!({"callers": 1, "at_least": false})
-        );
-        assert_eq!(canary["hosts"][0]["address"], "10.0.0.9:80");
-        assert_eq!(stable["hosts"][0]["address"], "/run/app-\u{fffd}.sock");
-        assert_eq!(stable["hosts"][0]["mean_us"], 2_000);
-        assert_eq!(stable["share"]["seen_ppm"], 500_000);
-        assert_eq!(stable["decisions"], json!({"share": 100}));
-        assert_eq!(canary["gate"]["state"], "open");
-        let p99 = stable["last_ten_minutes"]["latency_us"]["p99"]
-            .as_u64()
-            .unwrap();
-        assert!((1_960..=2_040).contains(&p99), "{p99}");
-    }
-
-    #[test]
-    fn nothing_of_callers_is_told() {
-        let text = told(&watched()).to_string();
-        let caller = Caller::of(KEY).0.to_string();
-        assert!(!text.contains("alice") && !text.contains(&caller));
-    }
-
-    #[test]
-    fn a_route_that_was_never_seen_is_told_with_zeros() {
-        let watch = RouteWatch::new("r", ["stable"], None, None, Millis(0));
-        let document = told(&watch);
-        let stable = &document["routes"][0]["variants"][0];
-        assert_eq!(
-            stable["outcomes"].as_object().unwrap().len(),
-            Outcome::ALL.len()
-        );
-        assert_eq!(stable["last_minute"]["latency_us"], Value::Null);
-        assert_eq!(stable["share"]["gap_can_be_chance"], true);
-    }
-
-    fn names(value: &Value, into: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(members) => members.iter().for_each(|(name, member)| {
-                into.insert(name.clone());
-                names(member, into);
-            }),
-            Value::Array(elements) => elements.iter().for_each(|element| names(element, into)),
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn every_member_is_documented() {
-        let docs = include_str!("../../docs/state.md");
-        let mut known = BTreeSet::new();
-        names(&told(&watched()), &mut known);
-        for name in known
-            .iter()
-            .filter(|name| !["gate", "state"].contains(&name.as_str()))
-        {
-            assert!(
-                docs.contains(&format!("`{name}`")),
-                "docs/state.md: `{name}` is missing"
-            );
-        }
-        assert!(docs.contains(&format!("version {VERSION}")));
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

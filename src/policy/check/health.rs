@@ -25,10 +25,15 @@ fn errors(raw: &raw::Health) -> Errors {
         let ranges: Vec<(u16, u16)> = list.iter().map(|statuses| statuses.0).collect();
         StatusSet::of(&ranges)
     });
-    let grpc = raw.grpc_errors.as_ref().map_or_else(GrpcSet::default, |list| {
-        let numbers = list.iter().filter_map(|status| u32::try_from(status.0).ok());
-        let statuses: Vec<u32> = numbers.collect();
-        GrpcSet::of(&statuses)
-    });
+    let grpc = raw
+        .grpc_errors
+        .as_ref()
+        .map_or_else(GrpcSet::default, |list| {
+            let numbers = list
+                .iter()
+                .filter_map(|status| u32::try_from(status.0).ok());
+            let statuses: Vec<u32> = numbers.collect();
+            GrpcSet::of(&statuses)
+        });
     Errors { statuses, grpc }
 }
