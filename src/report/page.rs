@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn another_prefix_and_any_host() {
-        let page = r#"{"pathPrefix": "/ops/canary", "when": [{"clientIp": {}, "present": true}]}"#;
+        let page = r#"{"pathPrefix": "/ops/canary", "when": [{"header": "x", "present": false}]}"#;
         assert_eq!(
             asked(page, "GET", "/ops/canary/healthz", "x"),
             Some(Asked::Health)
