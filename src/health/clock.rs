@@ -5,7 +5,7 @@
 //! like an outage. So the clock notices steps, and a request that began before one has no
 //! duration; it is counted, and its latency is not.
 //!
-//! A step is any move backward, or forward by more than [`LONGEST_GAP`] between two looks. Looks
+//! A step is any move backward, or forward by more than `LONGEST_GAP` between two looks. Looks
 //! come with every tick at least, so a process that stood still for that long is taken for a step
 //! as well: those few latencies are lost. A step forward within the gap goes unnoticed and makes
 //! latencies longer by at most the gap; clocks that are steered, as NTP does it, never step so.

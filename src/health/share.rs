@@ -5,7 +5,7 @@
 //! requests whose key decided (reasons `share` and `rest`), each with the share at its moment, so
 //! that ramps need no care. What rules and earlier hops decide is not meant to follow the share.
 //!
-//! The gap can be chance as long as `N KL(seen, asked) / phi` is below [`DOUBT`]: by Chernoff's
+//! The gap can be chance as long as `N KL(seen, asked) / phi` is below `DOUBT`: by Chernoff's
 //! bound a share of `asked` gives `N` draws as far off as this with a probability of at most
 //! `e^-(N KL)` to that side. The bound holds for few draws too, where a normal approximation would
 //! cry wolf. `phi` is needed because draws are not independent: a caller always falls on the same

@@ -101,7 +101,7 @@ pub fn write<'r>(bounds: impl IntoIterator<Item = (&'r str, Micros)>) -> Vec<u8>
     value.done()
 }
 
-/// Reads what [`write`] wrote; anything else holds no bound.
+/// Reads what [`write()`] wrote; anything else holds no bound.
 pub fn read(bytes: &[u8]) -> Vec<(&str, Micros)> {
     read_all(bytes).unwrap_or_default()
 }
