@@ -9,13 +9,15 @@ use super::stats::Stats;
 use super::store::{Ledger, Taken};
 use crate::assign::decide::Decision;
 use crate::assign::ramp::Millis;
-use crate::assign::route::Side;
+use crate::assign::route::{STABLE, Side};
+use crate::assign::share::Share;
 use crate::health::callers::Caller;
 use crate::health::clock::{Clock, Micros, Started, Wall};
 use crate::health::counters::Request;
 use crate::health::route::RouteHealth;
 use crate::health::slow;
-use crate::policy::Policy;
+use crate::policy::{DEFAULT_NAME, Policy};
+use crate::report::metric::NO_ROUTE;
 use std::cell::{Cell, RefCell};
 
 /// The counts of one worker under one policy.
@@ -31,15 +33,19 @@ pub struct Counting {
 }
 
 impl Counting {
-    /// Nothing yet of the routes of `policy`.
-    pub fn new(policy: &Policy) -> Self {
-        let routes = &policy.assigner.routes;
+    /// Nothing yet of the routes of `policy`, nor of the requests that none of them takes. Those
+    /// without a policy count under its default name.
+    pub fn new(policy: Option<&Policy>) -> Self {
+        let routes = policy.map_or(&[][..], |policy| &policy.assigner.routes);
+        let name = policy.map_or(DEFAULT_NAME, |policy| &policy.name);
+        let mut counted: Vec<RouteHealth> = routes.iter().map(RouteHealth::of).collect();
+        counted.push(RouteHealth::new(NO_ROUTE, [STABLE]));
         Self {
             clock: RefCell::default(),
             now: Cell::new(Millis(0)),
-            routes: RefCell::new(routes.iter().map(RouteHealth::of).collect()),
+            routes: RefCell::new(counted),
             slow: RefCell::new(vec![None; routes.len()]),
-            ledger: Ledger::new(&policy.name),
+            ledger: Ledger::new(name),
         }
     }
 
@@ -66,15 +72,23 @@ impl Counting {
         self.slow.borrow().get(route).copied().flatten()
     }
 
-    /// Counts a decision for a route, made at `now`.
+    /// Counts a decision, made at `now`.
     pub fn decided(&self, decision: &Decision<'_>, now: Millis) {
-        let Some(route) = decision.route else {
-            return;
-        };
-        if let Some(health) = self.routes.borrow_mut().get_mut(route.id.0) {
-            let asked = |side| route.share_of(side, now);
-            let caller = decision.caller.map(Caller);
-            health.decided(decision.side, decision.reason, caller, asked);
+        let mut routes = self.routes.borrow_mut();
+        let caller = decision.caller.map(Caller);
+        match decision.route {
+            Some(route) => {
+                if let Some(health) = routes.get_mut(route.id.0) {
+                    let asked = |side| route.share_of(side, now);
+                    health.decided(decision.side, decision.reason, caller, asked);
+                }
+            }
+            None => {
+                if let Some(unrouted) = routes.last_mut() {
+                    let nothing = |_| Share::NONE;
+                    unrouted.decided(decision.side, decision.reason, caller, nothing);
+                }
+            }
         }
     }
 

@@ -61,9 +61,7 @@ impl Watched {
     }
 
     fn count(&self, in_force: &InForce, settings: &Settings) -> Outcome {
-        let Some(counting) = &in_force.counting else {
-            return Outcome::Refused;
-        };
+        let counting = &in_force.counting;
         let now = note(in_force, host::now());
         let took = |now: Wall| counting.since(self.started?, now);
         let told = Told::ask(self, in_force, settings);

@@ -22,8 +22,6 @@ use crate::health::lease::{self, Candidate};
 use crate::policy::problem::Refusal;
 use crate::policy::{self, Policy};
 use crate::report::metric;
-use crate::report::page::Asked;
-use crate::request::Request;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use std::cell::RefCell;
@@ -59,8 +57,8 @@ pub struct InForce {
     pub rejected: Option<Rejected>,
     /// The metrics.
     pub stats: Stats,
-    /// What requests count; nothing without a policy.
-    pub counting: Option<Counting>,
+    /// What requests count.
+    pub counting: Counting,
 }
 
 impl InForce {
@@ -70,16 +68,8 @@ impl InForce {
         Some((&policy.name, &self.version))
     }
 
-    /// The page that `request` asks for.
-    pub fn asked(&self, request: &Request<'_>) -> Option<Asked> {
-        self.policy.as_ref()?.page.as_ref()?.asked(request)
-    }
-
     fn flush(&self) {
-        match &self.counting {
-            Some(counting) => counting.flush(&self.stats),
-            None => self.stats.tell(),
-        }
+        self.counting.flush(&self.stats);
     }
 }
 
@@ -167,10 +157,10 @@ impl Beat {
         if second != self.second {
             self.second = second;
             self.pending = true;
+            in_force.counting.look(clock);
             in_force.flush();
-            if let (Some(counting), Some(policy)) = (&in_force.counting, &in_force.policy) {
-                counting.look(clock);
-                counting.learn_slow(policy);
+            if let Some(policy) = &in_force.policy {
+                in_force.counting.learn_slow(policy);
             }
             return true;
         }
@@ -266,7 +256,7 @@ fn put_in_force(good: Option<Good>, rejected: Option<Rejected>, now: Millis) -> 
         since,
         rejected,
         stats: Stats::define(policy.as_ref()),
-        counting: policy.as_ref().map(Counting::new),
+        counting: Counting::new(policy.as_ref()),
         policy,
     }
 }

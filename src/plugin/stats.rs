@@ -3,7 +3,7 @@
 use super::host::{self, Kind};
 use crate::assign::Trust;
 use crate::assign::decide::Reason;
-use crate::assign::route::{Route, Side};
+use crate::assign::route::{Route, STABLE, Side};
 use crate::health::counters::Counters;
 use crate::health::latency::value;
 use crate::health::outcome::Outcome;
@@ -120,6 +120,26 @@ impl SideStats {
         }
     }
 
+    /// Requests that no route took are decided, and no more.
+    fn unrouted() -> Self {
+        let decision = |reason| {
+            let name = metric::decisions(metric::NO_ROUTE, STABLE, reason);
+            (reason, Id::define(&metric::DECISIONS, &name))
+        };
+        let nothing = Id(None);
+        Self {
+            outcomes: Vec::new(),
+            decisions: [Reason::NoPolicy, Reason::NoRoute].map(decision).into(),
+            attempts: nothing,
+            latency: nothing,
+            bytes: None,
+            failing_callers: nothing,
+            share_asked: nothing,
+            share_seen: nothing,
+            share_off: nothing,
+        }
+    }
+
     fn tell(&self, counters: &Counters) {
         for (id, count) in self.outcomes.iter().zip(counters.outcomes()) {
             id.add(*count);
@@ -151,8 +171,6 @@ impl SideStats {
 #[derive(Debug)]
 pub struct Stats {
     routes: Vec<Vec<SideStats>>,
-    no_route: Pending,
-    no_policy: Pending,
     host_errors: Pending,
     dropped: Pending,
     /// What the work of a second took.
@@ -174,14 +192,10 @@ impl Stats {
                 .map(|side| SideStats::define(route, side, trust, bytes))
                 .collect()
         };
-        let unrouted = |reason| {
-            let name = metric::decisions(metric::NO_ROUTE, "stable", reason);
-            Pending::new(Id::define(&metric::DECISIONS, &name))
-        };
+        let mut routes: Vec<Vec<SideStats>> = routes.iter().map(sides).collect();
+        routes.push(vec![SideStats::unrouted()]);
         Self {
-            routes: routes.iter().map(sides).collect(),
-            no_route: unrouted(Reason::NoRoute),
-            no_policy: unrouted(Reason::NoPolicy),
+            routes,
             host_errors: Pending::new(Id::single(&metric::HOST_ERRORS)),
             dropped: Pending::new(Id::single(&metric::DROPPED)),
             tick: Id::single(&metric::TICK),
@@ -189,17 +203,10 @@ impl Stats {
         }
     }
 
-    /// The sides of a route, stable first; none if there is no such route.
+    /// The sides of a route, stable first; none if there is no such route. After the last route come
+    /// the requests that no route took.
     pub fn sides(&self, route: usize) -> &[SideStats] {
         self.routes.get(route).map_or(&[], Vec::as_slice)
-    }
-
-    /// Counts a decision without a route.
-    pub fn unrouted(&self, reason: Reason) {
-        match reason {
-            Reason::NoPolicy => self.no_policy.count(1),
-            _ => self.no_route.count(1),
-        }
     }
 
     /// Counts a host call that failed.
@@ -230,13 +237,7 @@ impl Stats {
 
     /// Tells what belongs to no route.
     pub fn tell(&self) {
-        for pending in [
-            &self.no_route,
-            &self.no_policy,
-            &self.host_errors,
-            &self.dropped,
-        ] {
-            pending.tell();
-        }
+        self.host_errors.tell();
+        self.dropped.tell();
     }
 }

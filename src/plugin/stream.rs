@@ -77,8 +77,10 @@ impl HttpContext for Stream {
         };
         let source = || address(&property(&in_force, SOURCE)?);
         let request = Request::new(&lines, &source);
-        if let Some(asked) = in_force.asked(&request) {
-            return pages::serve(&in_force, asked);
+        if let Some(policy) = &in_force.policy
+            && let Some(asked) = policy.page.as_ref().and_then(|page| page.asked(&request))
+        {
+            return pages::serve(&in_force, policy, asked);
         }
         if property(&in_force, DECIDED).is_some() {
             return Action::Continue;
@@ -133,7 +135,8 @@ impl Stream {
     fn decide(&mut self, in_force: &InForce, request: &Request<'_>) -> Action {
         let Some(policy) = &in_force.policy else {
             let _ = apply(in_force, &strip(request, Trust::Edge));
-            in_force.stats.unrouted(Reason::NoPolicy);
+            let decision = Decision::stable(Reason::NoPolicy);
+            in_force.counting.decided(&decision, Millis(0));
             return Action::Continue;
         };
         let assigner = &policy.assigner;
@@ -150,7 +153,7 @@ impl Stream {
         if !applied {
             take_back(in_force);
         }
-        count(in_force, &decision, millis(now));
+        in_force.counting.decided(&decision, millis(now));
         if !applied {
             return Action::Continue;
         }
@@ -191,13 +194,6 @@ fn millis(now: Option<Wall>) -> Millis {
     now.map_or(Millis(i64::MIN), Wall::millis)
 }
 
-fn count(in_force: &InForce, decision: &Decision<'_>, now: Millis) {
-    match &in_force.counting {
-        Some(counting) if decision.route.is_some() => counting.decided(decision, now),
-        _ => in_force.stats.unrouted(decision.reason),
-    }
-}
-
 /// What is to be kept of a request that a route took.
 fn watched(
     in_force: &InForce,
@@ -205,7 +201,6 @@ fn watched(
     decision: &Decision<'_>,
     now: Option<Wall>,
 ) -> Option<Watched> {
-    let counting = in_force.counting.as_ref()?;
     let route = decision.route?;
     let of_a_key = match (decision.side, decision.issued.is_some()) {
         // A key that came into being with the request says nothing of who sent it.
@@ -218,7 +213,7 @@ fn watched(
     Some(Watched {
         route: route.id.0,
         side: decision.side,
-        started: now.map(|now| counting.start(now)),
+        started: now.map(|now| in_force.counting.start(now)),
         caller: of_a_key.map(Caller),
         asked: Asked::of(request.method(), has_upgrade),
         is_grpc: content_type.is_some_and(is_grpc),

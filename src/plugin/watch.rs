@@ -6,13 +6,14 @@ use super::root::InForce;
 use super::store;
 use crate::assign::Assigner;
 use crate::assign::ramp::Millis;
-use crate::assign::route::Side;
+use crate::assign::route::{Route, STABLE, Side};
 use crate::assign::share::Share;
 use crate::health::kept;
 use crate::health::ledger::Reading;
 use crate::health::share::Seen;
 use crate::health::slow;
 use crate::health::watch::RouteWatch;
+use crate::policy::Policy;
 use crate::report::metric;
 use crate::report::state::{self, About, Document, Rejected, RouteView};
 
@@ -53,8 +54,9 @@ impl Watch {
                 now,
             )
         });
+        let unrouted = RouteWatch::new(metric::NO_ROUTE, [STABLE], None, None, now);
         Self {
-            routes: routes.collect(),
+            routes: routes.chain([unrouted]).collect(),
             bundle: 0,
             told_slow,
         }
@@ -135,51 +137,55 @@ fn seen_ppm(seen: Seen) -> u64 {
 }
 
 /// The state document, by what the watching worker left and what is in the ledger now.
-pub fn document(in_force: &InForce) -> Option<String> {
+pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
     let now = host::now().ok()?.millis();
-    let mut watch = None;
-    if let Some(policy) = &in_force.policy {
-        let slots = store::slots(&policy.name);
-        let reading = Reading::of(slots.iter().map(Vec::as_slice));
-        let mut begun = Watch::begin(&policy.name, &policy.assigner, now);
-        for route in &mut begun.routes {
-            let _ = route.look(&reading, now);
-        }
-        watch = Some((begun, &policy.assigner));
+    let assigner = &policy.assigner;
+    let slots = store::slots(&policy.name);
+    let reading = Reading::of(slots.iter().map(Vec::as_slice));
+    let mut watch = Watch::begin(&policy.name, assigner, now);
+    for route in &mut watch.routes {
+        let _ = route.look(&reading, now);
     }
-    let asked: Vec<Vec<Share>> = watch
+    let asked: Vec<Vec<Share>> = assigner
+        .routes
         .iter()
-        .flat_map(|(_, assigner)| &assigner.routes)
-        .map(|route| {
-            metric::sides(route)
-                .map(|side| route.share_of(side, now))
-                .collect()
-        })
+        .map(|route| asked(route, now))
         .collect();
-    let watches = watch.iter().flat_map(|(watch, _)| &watch.routes);
-    let views: Vec<RouteView<'_>> = watches
-        .zip(&asked)
+    // Nothing is asked of the requests that no route took.
+    let asked = asked.iter().map(Vec::as_slice).chain([&[][..]]);
+    let views: Vec<RouteView<'_>> = watch
+        .routes
+        .iter()
+        .zip(asked)
         .map(|(watch, asked)| RouteView {
             watch,
             asked,
             gates: &[],
         })
         .collect();
-    let about = About {
+    Document::of(&about(in_force, now), &views).to_json()
+}
+
+fn asked(route: &Route, now: Millis) -> Vec<Share> {
+    let sides = metric::sides(route);
+    sides.map(|side| route.share_of(side, now)).collect()
+}
+
+fn about(in_force: &InForce, now: Millis) -> About<'_> {
+    let since = in_force.since;
+    let policy = in_force.name_and_version();
+    About {
         now,
-        policy: in_force
-            .name_and_version()
-            .map(|(name, version)| state::InForce {
-                name,
-                version,
-                since: in_force.since,
-            }),
+        policy: policy.map(|(name, version)| state::InForce {
+            name,
+            version,
+            since,
+        }),
         rejected: in_force.rejected.as_ref().map(|rejected| Rejected {
             version: &rejected.version,
             since: rejected.since,
             problems: &rejected.problems,
         }),
         filter: in_force.stats.of_the_filter(),
-    };
-    Document::of(&about, &views).to_json()
+    }
 }

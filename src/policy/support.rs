@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_part_that_does_not_act_is_refused_and_named() {
         let text = br#"{"fleet": {"cluster": "p", "authority": "p"}, "routes": [
-            {"name": "a", "gate": {"held": "shut", "advance": "clock"}, "shadow": {}},
+            {"name": "a", "gate": {"held": "shut", "advance": "clock"}, "experiment": {"goals": []}},
             {"name": "b", "rules": [{"name": "t", "when": [{"path": {}, "exact": "/"}],
              "then": {"variant": "stable", "evenShut": true}}]}]}"#;
         let refusal = policy::read(text).unwrap_err();
@@ -85,7 +85,7 @@ mod tests {
             shown,
             [
                 "fleet: not supported yet; leave it out",
-                "routes[0].shadow: not supported yet; leave it out",
+                "routes[0].experiment: not supported yet; leave it out",
                 "routes[0].gate.held: not supported yet; leave it out",
                 "routes[1].rules[0].then.evenShut: not supported yet; leave it out",
             ]
