@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from serinus_e2e import paths
+from serinus_e2e.broken import BrokenShop
 from serinus_e2e.client import Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy
+from serinus_e2e.ports import refusing
 from serinus_e2e.shop import Shop
 
 
@@ -37,6 +39,13 @@ def envoy_version(request: pytest.FixtureRequest) -> str:
 def upstreams() -> Iterator[Upstreams]:
     with Shop.start("v1") as v1, Shop.start("v2") as v2:
         yield Upstreams(v1.port, v2.port)
+
+
+@pytest.fixture(scope="session")
+def broken() -> Iterator[dict[str, int]]:
+    """Ports of a shop that misbehaves, by protocol, and one that refuses connections."""
+    with BrokenShop() as shop, refusing() as port:
+        yield shop.ports | {"refusing": port}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from .config import Config, PolicyFile, Upstreams, render
 # Envoy is ready in about 0.3 s; a machine that compiles beside it may need far longer.
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 T = TypeVar("T")
 
@@ -153,14 +156,19 @@ class Envoy:
         series = (line.rpartition(" ") for line in lines if line.startswith("serinus_"))
         return {name: float(value) for name, _, value in series}
 
+    def counts(self, name: str, by: str, **labels: str) -> dict[str, float]:
+        """The samples of a metric that have these labels and are not 0, summed by the label `by`."""
+        found: dict[str, float] = {}
+        for series, value in self.metrics().items():
+            metric, _, text = series.partition("{")
+            has = dict(_LABEL.findall(text))
+            if value and metric == name and labels.items() <= has.items():
+                found[has.get(by, "")] = found.get(has.get(by, ""), 0) + value
+        return found
+
     def decisions(self, **labels: str) -> float:
         """How many decisions with these labels were counted; a worker adds its own each second."""
-        wanted = [f'{name}="{value}"' for name, value in labels.items()]
-        return sum(
-            value
-            for name, value in self.metrics().items()
-            if name.startswith("serinus_decisions_total{") and all(part in name for part in wanted)
-        )
+        return sum(self.counts("serinus_decisions_total", "reason", **labels).values())
 
 
 class EcdsEnvoy(Envoy):
