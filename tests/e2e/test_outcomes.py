@@ -18,7 +18,7 @@ from serinus_e2e.causes import CAUSES, add_causes, causes_policy
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
 
-TIMES = 4
+TIMES = 3
 REQUESTS = 2 * TIMES
 # Workers tell their counts each second; after two of them nothing is on its way.
 TELLING_SECONDS = 2.5
@@ -79,7 +79,10 @@ def test_envoy_says_what_happened(happenings: Happenings, name: str) -> None:
     cause, ends = CAUSES[name], happenings.ends(name)
     assert len(ends) == REQUESTS
     for end in ends:
-        assert (end["flags"], end["details"][: len(cause.details)]) == (cause.flags, cause.details)
+        flags = cause.flags
+        if end["protocol"] == "HTTP/2" and cause.flags_over_http2:
+            flags = cause.flags_over_http2
+        assert (end["flags"], end["details"][: len(cause.details)]) == (flags, cause.details)
         if cause.attempts is not None:
             assert end["attempts"] == cause.attempts
 
@@ -91,3 +94,32 @@ def test_each_request_is_counted_once_by_its_outcome(happenings: Happenings, nam
         lambda: happenings.outcomes(name) == {CAUSES[name].outcome: REQUESTS},
         f"{REQUESTS} of {name} are {CAUSES[name].outcome} and nothing else",
     )
+
+
+@pytest.mark.parametrize("name", [name for name in CAUSES if CAUSES[name].attempts])
+def test_each_try_of_a_request_is_counted(happenings: Happenings, name: str) -> None:
+    tries = sum(end["attempts"] for end in happenings.ends(name))
+    labels = {"route": name, "variant": CAUSES[name].variant}
+    eventually(
+        lambda: (
+            happenings.envoy.counts("serinus_attempts_total", "route", **labels) == {name: tries}
+        ),
+        f"{tries} tries of {name}",
+    )
+
+
+def test_no_worker_counts_twice(happenings: Happenings) -> None:
+    """Long after all was counted there is no more of it, on no side and of no outcome."""
+    for name in CAUSES:
+        happenings.ends(name)
+    expected = dict.fromkeys(CAUSES, float(REQUESTS))
+
+    def counted() -> dict[str, float]:
+        return happenings.envoy.counts("serinus_requests_total", "route")
+
+    eventually(lambda: counted() == expected, "every request is counted")
+    time.sleep(TELLING_SECONDS)
+    assert counted() == expected
+    for name, cause in CAUSES.items():
+        by_outcome = happenings.envoy.counts("serinus_requests_total", "outcome", route=name)
+        assert by_outcome == {cause.outcome: REQUESTS}, name

@@ -70,13 +70,13 @@ class Http1:
                 # Until the proxy has had enough.
                 await reader.read()
             case "reset-before", []:
-                _reset(writer)
+                _reset(writer.transport)
             case "reset-after", []:
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
                 await writer.drain()
                 # Data that is still on its way would be lost with the connection.
                 await asyncio.sleep(0.05)
-                _reset(writer)
+                _reset(writer.transport)
             case "hints", []:
                 writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n")
                 await writer.drain()
@@ -99,11 +99,11 @@ def _respond(writer: asyncio.StreamWriter, status: int, is_head: bool = False) -
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if is_head else body))
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def _reset(transport: asyncio.WriteTransport) -> None:
     """Ends a connection by a TCP reset."""
-    connection = writer.get_extra_info("socket")
+    connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+    transport.abort()
 
 
 class Http2(asyncio.Protocol):
@@ -180,9 +180,12 @@ async def serve_grpc() -> tuple[grpc.aio.Server, int]:
 
 
 async def echo(connection: ServerConnection) -> None:
-    """A WebSocket that says what it hears, until it hears `bye`."""
+    """A WebSocket that says what it hears, until it hears `bye` or `die`."""
     async for message in connection:
         if message == "bye":
+            return
+        if message == "die":
+            _reset(connection.transport)
             return
         await connection.send(message)
 

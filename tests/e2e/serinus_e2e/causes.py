@@ -6,6 +6,7 @@ of its own, so that what is counted for that route comes from that cause alone.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -81,8 +82,7 @@ def open_websocket(port: int, host: str, path: str = "/") -> ClientConnection:
     """A WebSocket through the proxy."""
     return connect(
         f"ws://{host}{path}",
-        host="127.0.0.1",
-        port=port,
+        sock=socket.create_connection(("127.0.0.1", port)),
         additional_headers={"x-user-id": USER},
         proxy=None,
         compression=None,
@@ -117,15 +117,25 @@ def be_refused(port: int, host: str, _: bool) -> None:
     raise AssertionError("the handshake succeeded")
 
 
-def be_cut_off(port: int, host: str, _: bool) -> None:
-    """A WebSocket whose stream the version resets."""
+def lose_the_server(port: int, host: str, _: bool) -> None:
+    """A WebSocket whose server dies."""
     with open_websocket(port, host) as websocket:
-        websocket.send("hello")
+        websocket.send("die")
         try:
             websocket.recv(20)
         except ConnectionClosed:
             return
     raise AssertionError("the WebSocket is still open")
+
+
+def walk_out(port: int, host: str, _: bool) -> None:
+    """A WebSocket whose client goes without a word."""
+    raw.tunnel(port, host, b"", [(b"x-user-id", USER.encode())])
+
+
+def be_cut_off(port: int, host: str, _: bool) -> None:
+    """A WebSocket whose stream the version resets."""
+    assert raw.tunnel(port, host, b"hello", [(b"x-user-id", USER.encode())]) == b""
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,7 @@ class Cause:
     send: Send
     details: str
     flags: str = "-"
+    flags_over_http2: str | None = None
     variant: str = "canary"
     upstream: str = "http1"
     # How often Envoy tried, where it matters.
@@ -180,11 +191,9 @@ CAUSES: dict[str, Cause] = {
         "error_status", ask("/status/503", 503), OF_VERSION, "URX", action=ONE_RETRY, attempts=2
     ),
     # the version does not answer, or not to the end
-    "refused-connection": Cause(
-        "error_connect", ask("/", 503), BEFORE, "UF", upstream="refusing"
-    ),
+    "refused-connection": Cause("error_connect", ask("/", 503), BEFORE, "UF", upstream="refusing"),
     "closed-before": Cause("error_reset_before", ask("/reset-before", 503), BEFORE, "UC"),
-    "closed-after": Cause("error_reset_after", ask("/reset-after", None), AFTER, "UC"),
+    "closed-after": Cause("error_reset_after", ask("/reset-after", None), AFTER, "UPE"),
     "reset-before": Cause(
         "error_reset_before", ask("/reset-before", 503), BEFORE, "UR", upstream="http2"
     ),
@@ -198,7 +207,7 @@ CAUSES: dict[str, Cause] = {
         "error_timeout",
         ask("/hang", 504),
         "upstream_per_try_timeout",
-        "UT,URX",
+        "URX,UT",
         action=EACH_TRY,
         attempts=2,
     ),
@@ -213,7 +222,6 @@ CAUSES: dict[str, Cause] = {
         "error_timeout",
         ask("/hang", 504),
         "max_duration_timeout",
-        "UMSDR",
         action={"max_stream_duration": {"max_stream_duration": "0.3s"}},
     ),
     # there is no way to the version
@@ -239,15 +247,20 @@ CAUSES: dict[str, Cause] = {
         "error_grpc", call("14", grpc.StatusCode.UNAVAILABLE), OF_VERSION, upstream="grpc"
     ),
     # WebSocket
-    "websocket": Cause("ok", talk, OF_VERSION, upstream="websocket"),
-    "websocket-closed": Cause("ok", be_sent_away, OF_VERSION, upstream="websocket"),
+    "websocket": Cause("ok", talk, AFTER, "UC", upstream="websocket"),
+    "websocket-closed": Cause("ok", be_sent_away, AFTER, "UC", upstream="websocket"),
     "websocket-refused": Cause("error_status", be_refused, OF_VERSION),
+    # Envoy says the same of a server that dies as of one that closes.
+    "websocket-died": Cause("ok", lose_the_server, AFTER, "UC", upstream="websocket"),
+    "websocket-left": Cause(
+        "ok", walk_out, "downstream_remote_disconnect", "DC", upstream="websocket"
+    ),
     "websocket-reset": Cause("error_reset_after", be_cut_off, AFTER, "UR", upstream="http2"),
     # the proxy answers
     "own-reply": Cause(
         "refused",
         ask("/", 426),
-        "",
+        "serinus",
         variant="stable",
         rules=[rule("too-old", {"path": {}, "exact": "/"}, RESPOND)],
     ),
@@ -256,7 +269,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "no-route": Cause("refused", ask("/", 404), "route_not_found", "NR", action={"none": True}),
     # the caller
-    "caller-left": Cause("aborted", leave("/hang", 0.2), "downstream_remote_", "DC"),
+    "caller-left": Cause("aborted", leave("/hang", 0.2), "", "DC", flags_over_http2="DR"),
     "caller-stalls": Cause(
         "aborted",
         upload_nothing,
@@ -269,9 +282,7 @@ CAUSES: dict[str, Cause] = {
 
 def causes_policy() -> Json:
     """A policy that sends every caller of each cause's host to the canary."""
-    return policy(
-        *(route(name, share="100%", rules=cause.rules) for name, cause in CAUSES.items())
-    )
+    return policy(*(route(name, share="100%", rules=cause.rules) for name, cause in CAUSES.items()))
 
 
 def add_causes(config: Config, ports: dict[str, int]) -> None:
@@ -285,9 +296,7 @@ def add_causes(config: Config, ports: dict[str, int]) -> None:
     ends["log_format"] = {"json_format": END_FIELDS}
     manager["access_log"].append({"name": "envoy.access_loggers.file", "typed_config": ends})
     config["static_resources"]["clusters"] += [
-        cluster(name, cause, ports)
-        for name, cause in CAUSES.items()
-        if cause.upstream != "missing"
+        cluster(name, cause, ports) for name, cause in CAUSES.items() if cause.upstream != "missing"
     ]
 
 

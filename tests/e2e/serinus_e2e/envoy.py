@@ -157,7 +157,7 @@ class Envoy:
         return {name: float(value) for name, _, value in series}
 
     def counts(self, name: str, by: str, **labels: str) -> dict[str, float]:
-        """The samples of a metric that have these labels and are not 0, summed by the label `by`."""
+        """The samples of a metric with these labels that are not 0, summed by the label `by`."""
         found: dict[str, float] = {}
         for series, value in self.metrics().items():
             metric, _, text = series.partition("{")

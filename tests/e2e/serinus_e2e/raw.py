@@ -38,6 +38,31 @@ def leave(port: int, http2: bool, target: bytes, headers: RawHeaders, after: flo
         connection.sendall(h2_connection.data_to_send())
 
 
+def tunnel(port: int, host: str, message: bytes, headers: RawHeaders) -> bytes:
+    """What comes of a WebSocket after its handshake and `message`, until the other side ends it.
+
+    Without a message it is left at once. An upstream over HTTP/2 gives no `sec-websocket-accept`,
+    which libraries insist on.
+    """
+    upgrade = [(b"host", host.encode()), (b"upgrade", b"websocket"), *headers]
+    upgrade += [
+        (b"sec-websocket-version", b"13"),
+        (b"sec-websocket-key", b"MDEyMzQ1Njc4OUFCQ0RFRg=="),
+    ]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        _http1_request(connection, b"GET", b"/", upgrade, b"upgrade")
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            part = connection.recv(65536)
+            assert part, f"no handshake: {answer!r}"
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 101 "), answer
+        if not message:
+            return b""
+        connection.sendall(message)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 def _http1(
     connection: socket.socket, method: bytes, target: bytes, headers: RawHeaders
 ) -> tuple[int, bytes]:
@@ -49,9 +74,13 @@ def _http1(
 
 
 def _http1_request(
-    connection: socket.socket, method: bytes, target: bytes, headers: RawHeaders
+    connection: socket.socket,
+    method: bytes,
+    target: bytes,
+    headers: RawHeaders,
+    then: bytes = b"close",
 ) -> None:
-    lines = [method + b" " + target + b" HTTP/1.1", b"connection: close"]
+    lines = [method + b" " + target + b" HTTP/1.1", b"connection: " + then]
     lines += [name + b": " + value for name, value in headers]
     connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
 
