@@ -21,9 +21,10 @@ from serinus_e2e.shop import Shop
 
 
 def pytest_sessionstart() -> None:
-    """Nothing is skipped for want of Envoy or the filter: the whole run fails, in one line."""
+    """Nothing is skipped for want of a program or the filter: the run fails, in one line."""
     try:
         paths.wasm()
+        paths.prometheus()
         for version in paths.VERSIONS:
             paths.envoy(version)
     except paths.Missing as missing:

@@ -16,7 +16,7 @@ import pytest
 
 from serinus_e2e.causes import CAUSES, add_causes, causes_policy
 from serinus_e2e.config import Upstreams
-from serinus_e2e.envoy import EcdsEnvoy, eventually
+from serinus_e2e.envoy import EcdsEnvoy, becomes, eventually
 
 TIMES = 3
 REQUESTS = 2 * TIMES
@@ -90,10 +90,8 @@ def test_envoy_says_what_happened(happenings: Happenings, name: str) -> None:
 @pytest.mark.parametrize("name", CAUSES)
 def test_each_request_is_counted_once_by_its_outcome(happenings: Happenings, name: str) -> None:
     happenings.ends(name)
-    eventually(
-        lambda: happenings.outcomes(name) == {CAUSES[name].outcome: REQUESTS},
-        f"{REQUESTS} of {name} are {CAUSES[name].outcome} and nothing else",
-    )
+    expected = {CAUSES[name].outcome: REQUESTS}
+    becomes(lambda: happenings.outcomes(name), expected, f"the outcomes of {name}")
 
 
 @pytest.mark.parametrize("name", [name for name in CAUSES if CAUSES[name].attempts])
@@ -117,7 +115,7 @@ def test_no_worker_counts_twice(happenings: Happenings) -> None:
     def counted() -> dict[str, float]:
         return happenings.envoy.counts("serinus_requests_total", "route")
 
-    eventually(lambda: counted() == expected, "every request is counted")
+    becomes(counted, expected, "every request is counted")
     time.sleep(TELLING_SECONDS)
     assert counted() == expected
     for name, cause in CAUSES.items():

@@ -36,6 +36,15 @@ def eventually(probe: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         time.sleep(0.01)
 
 
+def becomes(probe: Callable[[], T], wanted: T, what: str, seconds: float = 10.0) -> None:
+    """Waits until `probe` gives what is wanted; an AssertionError tells what it gave instead."""
+    deadline = time.monotonic() + seconds
+    while (seen := probe()) != wanted:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s: {seen!r} and not {wanted!r}")
+        time.sleep(0.05)
+
+
 class Envoy:
     """A running Envoy. Use it as a context manager."""
 
@@ -51,6 +60,11 @@ class Envoy:
     def log(self) -> str:
         """What Envoy, and the filter through it, wrote so far."""
         return (self._folder / "envoy.log").read_text(errors="replace")
+
+    @property
+    def admin_address(self) -> str:
+        """Where Envoy's statistics are, as address:port."""
+        return (self._folder / "admin-address").read_text()
 
     def logged(self, part: str) -> str:
         """The line of the access log that has `part`; it is written after the answer is sent."""
