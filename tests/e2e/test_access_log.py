@@ -109,7 +109,7 @@ def test_a_span_says_which_variant_answered(
     assert tags["serinus.variant"] == variant
 
 
-def test_a_span_can_carry_all_that_the_log_says(
+def test_a_span_can_carry_what_was_decided(
     traced: tuple[Envoy, Collector], envoy_version: str
 ) -> None:
     envoy, collector = traced
@@ -120,7 +120,6 @@ def test_a_span_can_carry_all_that_the_log_says(
     if CAN_TAG_FILTER_STATE[envoy_version]:
         said = fields(tags["serinus"])
         assert (said["route"], said["variant"], said["reason"]) == ("shop", "canary", "rule")
-        assert said["outcome"] == "ok"
     else:
         assert "serinus" not in tags
 
