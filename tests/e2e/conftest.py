@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 
 from serinus_e2e import paths
+from serinus_e2e.broken import BrokenShop
 from serinus_e2e.client import Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy
+from serinus_e2e.ports import refusing
 from serinus_e2e.shop import Shop
 
 
 def pytest_sessionstart() -> None:
-    """Nothing is skipped for want of Envoy or the filter: the whole run fails, in one line."""
+    """Nothing is skipped for want of a program or the filter: the run fails, in one line."""
     try:
         paths.wasm()
+        paths.prometheus()
         for version in paths.VERSIONS:
             paths.envoy(version)
     except paths.Missing as missing:
@@ -37,6 +40,13 @@ def envoy_version(request: pytest.FixtureRequest) -> str:
 def upstreams() -> Iterator[Upstreams]:
     with Shop.start("v1") as v1, Shop.start("v2") as v2:
         yield Upstreams(v1.port, v2.port)
+
+
+@pytest.fixture(scope="session")
+def broken() -> Iterator[dict[str, int]]:
+    """Ports of a shop that misbehaves, by protocol, and one that refuses connections."""
+    with BrokenShop() as shop, refusing() as port:
+        yield shop.ports | {"refusing": port}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 from serinus_e2e import oracle
 from serinus_e2e.client import Answer, Client
+from serinus_e2e.config import Upstreams
 from serinus_e2e.policies import policy, route
 
 SHARE = 500_000
@@ -58,6 +59,28 @@ def test_ids_are_random_and_of_128_bits(client: Client) -> None:
     values = [issued(client.ask(host="plain.test"))[1] for _ in range(30)]
     assert len(set(values)) == 30
     assert all(re.fullmatch("[0-9a-f]{32}", value) for value in values)
+
+
+def test_every_bit_of_an_id_varies(client: Client) -> None:
+    """By chance alone one of 128 bits would stay the same in one of 10^17 runs."""
+    values = [int(issued(client.ask(host="plain.test"))[1], 16) for _ in range(64)]
+    ever = never = values[0]
+    for value in values:
+        ever |= value
+        never &= value
+    assert (ever, never) == ((1 << 128) - 1, 0)
+
+
+def test_a_proxy_that_starts_again_issues_other_ids(start, upstreams: Upstreams) -> None:
+    """A generator with a fixed seed would repeat itself."""
+    seen: list[str] = []
+    for _ in range(2):
+        envoy = start(POLICY, upstreams)
+        # Each on a connection of its own, so that both workers begin.
+        for _ in range(8):
+            with Client(envoy.port, False) as one:
+                seen.append(issued(one.ask(host="plain.test"))[1])
+    assert len(set(seen)) == len(seen)
 
 
 def test_the_defaults_are_safe(client: Client) -> None:

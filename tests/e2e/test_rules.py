@@ -172,6 +172,14 @@ def test_setting_headers_alone_decides_nothing(client: Client) -> None:
     assert client.ask(host="marks.test").received("x-marked") == []
 
 
+def test_a_header_that_is_set_is_one_line_whatever_came(client: Client) -> None:
+    """Lines of the caller's would reach the upstream beside it, or instead."""
+    for lines in [["a"], ["a", "b"], ["yes", "b", "c"], ["", ""]]:
+        headers = [("x-a", "1"), *(("x-marked", line) for line in lines)]
+        answer = client.ask(host="marks.test", headers=headers)
+        assert answer.received("x-marked") == ["yes"], lines
+
+
 def test_a_rule_can_answer_by_itself(client: Client) -> None:
     answer = client.ask("/cart?x=1", host="refuses.test", headers={"x-app": "1.9.9"})
     assert answer.status == 426

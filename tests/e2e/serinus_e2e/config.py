@@ -20,22 +20,32 @@ from . import paths
 Config = dict[str, Any]
 
 # The ports of the example files. Envoy is given port 0 for its own, so that runs can't collide.
-LISTENER, ADMIN, SHOP_V1, SHOP_V2 = 10000, 9901, 8001, 8002
+LISTENER, ADMIN, SHOP_V1, SHOP_V2, COLLECTOR = 10000, 9901, 8001, 8002, 9411
 
 
 @dataclass(frozen=True)
 class Upstreams:
-    """Ports on the loopback address where the two versions of the shop answer."""
+    """Ports on the loopback address where the two versions of the shop answer, and spans go."""
 
     v1: int
     v2: int
+    # Where spans go; port 0 takes none.
+    collector: int = 0
 
 
 def render(
-    name: str, folder: Path, upstreams: Upstreams, edit: Callable[[Config], None] | None = None
+    name: str,
+    folder: Path,
+    upstreams: Upstreams,
+    edit: Callable[[Config], None] | None = None,
+    uncomment: str = "",
 ) -> Config:
-    """The example file `name` with this machine's ports and with its files in `folder`."""
+    """The example file `name` with this machine's ports and with its files in `folder`.
+
+    Its comments that begin with `uncomment` take effect.
+    """
     ports = {LISTENER: 0, ADMIN: 0, SHOP_V1: upstreams.v1, SHOP_V2: upstreams.v2}
+    ports[COLLECTOR] = upstreams.collector
     files = {
         "/etc/serinus/serinus.wasm": str(paths.wasm()),
         "/etc/serinus/ecds-filter.yaml": str(folder / "ecds-filter.yaml"),
@@ -53,7 +63,11 @@ def render(
             return {"address": "127.0.0.1", "port_value": ports[node["port_value"]]}
         return {key: local(value) for key, value in node.items()}
 
-    config = local(yaml.safe_load((paths.ENVOY_CONFIG / name).read_text()))
+    text = (paths.ENVOY_CONFIG / name).read_text()
+    if uncomment:
+        assert f"# {uncomment}" in text
+        text = text.replace(f"# {uncomment}", uncomment)
+    config = local(yaml.safe_load(text))
     if edit:
         edit(config)
     return config
@@ -85,6 +99,11 @@ class PolicyFile:
     @property
     def _value(self) -> Config:
         return policy_value(self._resource["resources"][0]["typed_config"])
+
+    @property
+    def vm_config(self) -> Config:
+        """The settings of the virtual machine; what is changed here is written by `write`."""
+        return self._resource["resources"][0]["typed_config"]["config"]["vm_config"]
 
     def write(self, policy: Any) -> None:
         """Puts a policy in place by a rename, which Envoy notices. Text goes in as it is."""

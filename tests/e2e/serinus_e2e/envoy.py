@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from .config import Config, PolicyFile, Upstreams, render
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
 T = TypeVar("T")
 
 
@@ -31,6 +34,15 @@ def eventually(probe: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds} s; last seen: {value!r}")
         time.sleep(0.01)
+
+
+def becomes(probe: Callable[[], T], wanted: T, what: str, seconds: float = 10.0) -> None:
+    """Waits until `probe` gives what is wanted; an AssertionError tells what it gave instead."""
+    deadline = time.monotonic() + seconds
+    while (seen := probe()) != wanted:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s: {seen!r} and not {wanted!r}")
+        time.sleep(0.05)
 
 
 class Envoy:
@@ -48,6 +60,11 @@ class Envoy:
     def log(self) -> str:
         """What Envoy, and the filter through it, wrote so far."""
         return (self._folder / "envoy.log").read_text(errors="replace")
+
+    @property
+    def admin_address(self) -> str:
+        """Where Envoy's statistics are, as address:port."""
+        return (self._folder / "admin-address").read_text()
 
     def logged(self, part: str) -> str:
         """The line of the access log that has `part`; it is written after the answer is sent."""
@@ -153,14 +170,19 @@ class Envoy:
         series = (line.rpartition(" ") for line in lines if line.startswith("serinus_"))
         return {name: float(value) for name, _, value in series}
 
+    def counts(self, name: str, by: str, **labels: str) -> dict[str, float]:
+        """The samples of a metric with these labels that are not 0, summed by the label `by`."""
+        found: dict[str, float] = {}
+        for series, value in self.metrics().items():
+            metric, _, text = series.partition("{")
+            has = dict(_LABEL.findall(text))
+            if value and metric == name and labels.items() <= has.items():
+                found[has.get(by, "")] = found.get(has.get(by, ""), 0) + value
+        return found
+
     def decisions(self, **labels: str) -> float:
         """How many decisions with these labels were counted; a worker adds its own each second."""
-        wanted = [f'{name}="{value}"' for name, value in labels.items()]
-        return sum(
-            value
-            for name, value in self.metrics().items()
-            if name.startswith("serinus_decisions_total{") and all(part in name for part in wanted)
-        )
+        return sum(self.counts("serinus_decisions_total", "reason", **labels).values())
 
 
 class EcdsEnvoy(Envoy):

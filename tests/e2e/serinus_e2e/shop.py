@@ -1,19 +1,17 @@
 """One version of a small shop: answers every request with what arrived, as JSON.
 
-`python -m serinus_e2e.shop VERSION` prints its port and serves until its standard input closes, so
-that it can't outlive who started it.
+`python -m serinus_e2e.shop VERSION` serves as `child` has it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from aiohttp import web
+
+from .child import Child, serve_until_closed
 
 # Larger than anything that the tests send; Envoy's own limits are what they are about.
 MAX_HEADER_BYTES = 1 << 20
@@ -46,38 +44,21 @@ async def serve(version: str) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    await serve_until_closed(runner.addresses[0][1])
     await runner.cleanup()
 
 
-@dataclass
-class Shop:
+class Shop(Child):
     """A running shop of one version."""
 
-    version: str
-    port: int
-    _process: subprocess.Popen[str]
+    def __init__(self, version: str):
+        super().__init__("shop", version)
+        self.version = version
+        self.port = int(self.ready)
 
     @classmethod
     def start(cls, version: str) -> Self:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "serinus_e2e.shop", version],
-            cwd=Path(__file__).resolve().parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout
-        return cls(version, int(process.stdout.readline()), process)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(10)
+        return cls(version)
 
 
 if __name__ == "__main__":
