@@ -60,7 +60,7 @@ test-host: wasm ## the compiled filter against a strict fake host
 	cargo test --locked --package serinus-host-tests
 
 .PHONY: test-e2e
-test-e2e: wasm need-envoy ## the filter in real Envoys of two versions
+test-e2e: wasm need-envoy need-prometheus ## the filter in real Envoys of two versions
 	$(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e
 
 .PHONY: lint
@@ -107,6 +107,10 @@ need-node:
 .PHONY: need-envoy
 need-envoy:
 	@tests/e2e/setup.sh
+
+.PHONY: need-prometheus
+need-prometheus:
+	@tests/e2e/prometheus.sh
 
 # Tools that Cargo builds once, each in a folder of its version.
 

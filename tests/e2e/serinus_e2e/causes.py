@@ -291,6 +291,8 @@ def add_causes(config: Config, ports: dict[str, int]) -> None:
     hosts = [virtual_host(name, cause) for name, cause in CAUSES.items()]
     manager["route_config"]["virtual_hosts"] += hosts
     manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    # Envoy waits a second by default before it closes a connection whose answer was cut off.
+    manager["delayed_close_timeout"] = "0.1s"
     first = manager["access_log"][0]["typed_config"]
     ends = {**first, "path": first["path"].replace("access.log", "ends.log")}
     ends["log_format"] = {"json_format": END_FIELDS}
