@@ -90,15 +90,15 @@ def test_health_is_bad_while_the_newest_policy_is_refused(
 ) -> None:
     envoy = start(POLICY, upstreams)
     assert healthz(envoy) == {200}
-    before = json.loads(get(envoy, "state.json")[1])["policy"]
     for _ in range(2):
+        before = json.loads(get(envoy, "state.json")[1])["policy"]
         envoy.apply(bad)
         becomes(lambda: healthz(envoy), {503}, "health is bad")
         every_worker_says(
             envoy,
             "the old policy is in force and the new one rejected",
-            lambda state: (
-                state.document["policy"]["version"] == before["version"]
+            lambda state, version=before["version"]: (
+                state.document["policy"]["version"] == version
                 and state.document["rejected"]["problems"]
             ),
         )

@@ -90,7 +90,6 @@ def test_parts_that_do_not_act_yet_are_refused(start, upstreams: Upstreams) -> N
     flag = {"name": "f", "default": "off", "values": [{"value": "on", "share": "5%"}]}
     cases["flags"] = policy(route("shop"), flags=[flag])
     cases["fleet"] = policy(route("shop"), fleet={"cluster": "p", "authority": "p.example"})
-    cases["page"] = policy(route("shop"), page={"pathPrefix": "/serinus", "when": []})
     even_shut = rule("r", {"path": {}, "exact": "/"}, {"variant": "canary", "evenShut": True})
     cases["evenShut"] = policy(route("shop", rules=[even_shut]))
     for place, unsupported in cases.items():
