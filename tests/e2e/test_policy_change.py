@@ -73,7 +73,6 @@ def test_with_a_bad_policy_from_the_start_everybody_is_stable(
 
 
 UNSUPPORTED = {
-    "health": {"health": {"errors": ["5xx"]}},
     "gate": {"gate": {"revision": "1"}},
     "shadow": {"shadow": {"cluster": "shop-v2", "share": "1%", "methods": ["GET"]}},
     "rescue": {"rescue": {"cluster": "shop-v1", "methods": ["GET"]}},
