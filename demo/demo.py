@@ -25,12 +25,14 @@ from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
 from serinus_e2e.load import Load
 from serinus_e2e.shop import Shop
+from serinus_e2e.state import State, Variant
 
 NAMES = "anna ben chen dora emil fatma goran hana igor jana kofi lena mira nils olga pavel".split()
 USERS = [f"{NAMES[number % len(NAMES)]}-{number}" for number in range(1200)]
 SHARE = 5  # what envoy-config/ecds-filter.yaml asks for
 RAISED = 25
 ROUNDS = 2
+TEXTS = {"route", "variant", "because", "answered by", "as"}
 
 console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True, highlight=False)
 
@@ -71,9 +73,10 @@ def policy_at(envoy: EcdsEnvoy, share: int) -> Any:
 
 
 def table(*columns: str) -> Table:
+    """Text is on the left, numbers are on the right."""
     made = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in ("users", "requests") else "left")
+        made.add_column(column, justify="left" if column in TEXTS else "right")
     return made
 
 
@@ -130,6 +133,32 @@ def raise_share(envoy: EcdsEnvoy) -> tuple[Load, int, float]:
     return load, done, took
 
 
+def print_health(envoy: EcdsEnvoy, requests: int) -> bool:
+    """What the filter saw of both versions; whether it counted every request once."""
+
+    def sides() -> list[tuple[str, Variant]]:
+        routes = State(envoy).document["routes"]
+        found = [(route["route"], Variant(side)) for route in routes for side in route["variants"]]
+        return [(route, side) for route, side in found if side.outcomes]
+
+    def counted() -> int:
+        return sum(sum(side.outcomes.values()) for _, side in sides())
+
+    eventually(lambda: counted() >= requests, "all requests are counted", 10)
+    console.print("\n[bold]What the filter saw of both versions[/bold] (/serinus/state.json)\n")
+    rows = table(
+        "route", "variant", "requests", "ok", "slow", "failed", "p50 ms", "p95 ms", "p99 ms"
+    )
+    for route, side in sides():
+        outcomes = side.outcomes
+        failed = sum(count for name, count in outcomes.items() if name.startswith("error_"))
+        counts = [sum(outcomes.values()), outcomes.get("ok", 0), outcomes.get("slow", 0), failed]
+        percentiles = [f"{side.percentiles[name]:.1f}" for name in ("p50", "p95", "p99")]
+        rows.add_row(route, side.name, *map(str, counts), *percentiles)
+    console.print(rows)
+    return counted() == requests
+
+
 def show(envoy: EcdsEnvoy) -> bool:
     """The whole demo on a running Envoy; whether all promises held."""
     first = drive(envoy)
@@ -157,7 +186,8 @@ def show(envoy: EcdsEnvoy) -> bool:
         f"canary before: {len(inside)} users; joined: {len(joined)}; "
         f"[bold]left the canary: {len(left) or 'nobody'}[/bold]"
     )
-    return not (left or moved(first.answers) or first.failures or second.failures)
+    counted = print_health(envoy, first.requests + second.requests)
+    return counted and not (left or moved(first.answers) or first.failures or second.failures)
 
 
 def main() -> int:

@@ -61,12 +61,6 @@ pub struct Assigner {
 }
 
 impl Assigner {
-    /// Whether a decision may depend on the time.
-    pub fn needs_time(&self) -> bool {
-        let mut variants = self.routes.iter().flat_map(|route| &route.variants);
-        variants.any(|variant| matches!(variant.schedule, ramp::Schedule::Ramp(_)))
-    }
-
     /// Decides for `request`.
     pub fn decide(
         &self,

@@ -100,13 +100,13 @@ record! {
 record! {
     /// What is told about each request.
     pub struct Report {
-        /// Route, variant and reason in the filter state `wasm.serinus`, for access logs. The mark is
-        /// set anyway, for a Serinus behind this one, so it costs no further host call; `false`
-        /// keeps the decision out of the logs. Default: `true`.
+        /// Route, variant, reason and outcome in the filter state `wasm.serinus`, for access logs. The
+        /// mark is set anyway, for a Serinus behind this one, so it costs one further host call, for
+        /// the outcome; `false` keeps both out of the logs. Default: `true`.
         "accessLog" => access_log: Option<bool>,
-        /// Outcomes by upstream host in the state document: one host call a request.
+        /// Outcomes by upstream host in the state document: one host call a request. Default: `true`.
         "hosts" => hosts: Option<bool>,
-        /// Bytes sent and received: two host calls a request.
+        /// Bytes received and sent: two host calls a request. Default: `false`.
         "bytes" => bytes: Option<bool>,
         /// The decision goes on in the member `serinus` of the header `baggage`, beside what the
         /// caller sent there: one host call a request of a route. Default: `false`.
