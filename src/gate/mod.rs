@@ -26,14 +26,18 @@
 //! | [`limits`] | absolute triggers |
 //! | [`budget`] | the route's error budget |
 //! | [`state`], [`probe`] | open, shut, and the way back |
-//! | [`store`] | the gate as bytes |
+//! | [`store`] | gates as bytes |
+//! | [`gates`] | all gates of a route |
+//! | [`orders`] | what the worker that judges tells the others |
 //! | [`words`] | signals, reasons, verdicts, changes |
 
 pub mod budget;
 mod clock;
 pub mod detector;
+pub mod gates;
 pub mod input;
 pub mod limits;
+pub mod orders;
 pub mod probe;
 mod route;
 pub mod settings;
@@ -270,6 +274,14 @@ impl Gate {
         } else {
             Verdict::Pass
         }
+    }
+
+    /// How far the evidence of `signal` has come towards shutting the gate: 0 is none, 1 shuts it.
+    /// Limits and the quick way out for a canary that fails outright are beside it.
+    #[must_use]
+    pub fn evidence(&self, settings: &Settings, signal: Signal) -> f64 {
+        let threshold = settings.terms().threshold;
+        (self.detector.log_odds(signal) / threshold.max(1.0)).clamp(0.0, 1.0)
     }
 
     /// The detector, for its odds and thresholds.

@@ -8,6 +8,7 @@ use super::host;
 use super::stats::Stats;
 use super::store::{Ledger, Taken};
 use crate::assign::decide::Decision;
+use crate::assign::gates::Gates;
 use crate::assign::ramp::Millis;
 use crate::assign::route::{STABLE, Side};
 use crate::assign::share::Share;
@@ -72,14 +73,14 @@ impl Counting {
         self.slow.borrow().get(route).copied().flatten()
     }
 
-    /// Counts a decision, made at `now`.
-    pub fn decided(&self, decision: &Decision<'_>, now: Millis) {
+    /// Counts a decision, made at `now` while the gates let so much through.
+    pub fn decided(&self, decision: &Decision<'_>, now: Millis, passages: &Gates) {
         let mut routes = self.routes.borrow_mut();
         let caller = decision.caller.map(Caller);
         match decision.route {
             Some(route) => {
                 if let Some(health) = routes.get_mut(route.id.0) {
-                    let asked = |side| route.share_of(side, now);
+                    let asked = |side| route.share_of(side, now, passages);
                     health.decided(decision.side, decision.reason, caller, asked);
                 }
             }

@@ -6,6 +6,7 @@
 //! | [`stream`] | one request |
 //! | [`ended`] | its end |
 //! | [`counting`] | what one worker counts, and how it is handed on |
+//! | [`gates`] | the gates: judged by one of the workers, obeyed by all |
 //! | [`watch`] | what one of the workers does with the sums |
 //! | [`pages`] | what the filter serves itself |
 //! | [`store`] | what outlives a policy and a VM, in shared data |
@@ -14,6 +15,7 @@
 
 mod counting;
 mod ended;
+mod gates;
 mod host;
 mod pages;
 mod root;

@@ -10,6 +10,7 @@
 //! and the one that watches looks at the sums.
 
 use super::counting::Counting;
+use super::gates::Obeyed;
 use super::host::{self, Kind, Level};
 use super::stats::{Id, Stats};
 use super::store::LastGood;
@@ -57,6 +58,8 @@ pub struct InForce {
     pub rejected: Option<Rejected>,
     /// The metrics.
     pub stats: Stats,
+    /// How the gates stand.
+    pub obeyed: Obeyed,
     /// What requests count.
     pub counting: Counting,
 }
@@ -153,6 +156,9 @@ impl Beat {
     /// One beat; says whether there was work to do.
     fn tick(&mut self, in_force: &InForce, clock: Wall) -> bool {
         let now = clock.millis();
+        if let Some(policy) = &in_force.policy {
+            in_force.obeyed.listen(policy);
+        }
         let second = now.0.div_euclid(1_000);
         if second != self.second {
             self.second = second;
@@ -177,11 +183,10 @@ impl Beat {
             self.watch = None;
             return false;
         }
-        let (name, assigner) = (&policy.name, &policy.assigner);
         let watch = self
             .watch
-            .get_or_insert_with(|| Watch::begin(name, assigner, now));
-        watch.look(in_force, name, assigner, now);
+            .get_or_insert_with(|| Watch::take_over(in_force, policy, now));
+        watch.look(in_force, policy, now);
         let age = now.0.saturating_sub(in_force.since.0) / 1_000;
         in_force
             .stats
@@ -256,6 +261,7 @@ fn put_in_force(good: Option<Good>, rejected: Option<Rejected>, now: Millis) -> 
         since,
         rejected,
         stats: Stats::define(policy.as_ref()),
+        obeyed: Obeyed::new(policy.as_ref()),
         counting: Counting::new(policy.as_ref()),
         policy,
     }

@@ -2,6 +2,7 @@
 
 use super::host::{self, Kind};
 use crate::assign::Trust;
+use crate::gate::{self, Gate, Position, RouteSettings, Signal, Verdict};
 use crate::assign::decide::Reason;
 use crate::assign::route::{Route, STABLE, Side};
 use crate::health::counters::Counters;
@@ -77,6 +78,82 @@ impl Pending {
     }
 }
 
+/// The metrics of one gate.
+#[derive(Debug)]
+pub struct GateStats {
+    open: Id,
+    states: [(Position, Id, Id); 3],
+    verdicts: [(Verdict, Id); 3],
+    evidence: [(Signal, Id); 2],
+}
+
+impl GateStats {
+    fn define(route: &str, variant: &str) -> Self {
+        let with = |metric: &Metric, value: &str| {
+            Id::define(metric, &metric.with(&[route, variant, value]))
+        };
+        let state = |position: Position| {
+            let word = position.as_str();
+            let changes = with(&metric::GATE_CHANGES, word);
+            (position, with(&metric::GATE_STATE, word), changes)
+        };
+        let verdict =
+            |verdict: Verdict| (verdict, with(&metric::GATE_VERDICT, verdict.as_str()));
+        let evidence =
+            |signal: Signal| (signal, with(&metric::GATE_EVIDENCE, signal.as_str()));
+        Self {
+            open: Id::define(&metric::GATE_OPEN, &metric::GATE_OPEN.of(route, variant)),
+            states: [Position::Open, Position::Probing, Position::Shut].map(state),
+            verdicts: [Verdict::Pass, Verdict::Hold, Verdict::Fail].map(verdict),
+            evidence: [Signal::Errors, Signal::Slow].map(evidence),
+        }
+    }
+
+    /// Tells where the gate stands.
+    pub fn tell(&self, gate: &Gate, settings: &gate::Settings) {
+        let position = gate.position();
+        self.open.set(u64::from(position == Position::Open));
+        for (state, id, _) in &self.states {
+            id.set(u64::from(*state == position));
+        }
+        let verdict = gate.verdict(settings);
+        for (known, id) in &self.verdicts {
+            id.set(u64::from(*known == verdict));
+        }
+        for (signal, id) in &self.evidence {
+            // From 0 to 100; `as` cuts what is behind the point.
+            id.set((gate.evidence(settings, *signal) * 100.0) as u64);
+        }
+    }
+
+    /// Counts a change.
+    pub fn changed(&self, position: Position) {
+        let state = self.states.iter().find(|(state, ..)| *state == position);
+        if let Some((_, _, changes)) = state {
+            changes.add(1);
+        }
+    }
+}
+
+/// The metrics of a route's error budget.
+#[derive(Debug)]
+pub struct BudgetStats {
+    /// What is left of it, in parts per million.
+    pub left: Id,
+    /// Whether ramps stand still.
+    pub frozen: Id,
+}
+
+impl BudgetStats {
+    fn define(route: &str) -> Self {
+        let of = |metric: &Metric| Id::define(metric, &metric.with(&[route]));
+        Self {
+            left: of(&metric::BUDGET_LEFT),
+            frozen: of(&metric::BUDGET_FROZEN),
+        }
+    }
+}
+
 /// The metrics of one side of a route.
 #[derive(Debug)]
 pub struct SideStats {
@@ -93,6 +170,8 @@ pub struct SideStats {
     pub share_seen: Id,
     /// Whether they differ by more than chance.
     pub share_off: Id,
+    /// The gate; stable has none.
+    pub gate: Option<GateStats>,
 }
 
 impl SideStats {
@@ -117,6 +196,10 @@ impl SideStats {
             share_asked: of(&metric::SHARE_ASKED),
             share_seen: of(&metric::SHARE_SEEN),
             share_off: of(&metric::SHARE_OFF),
+            gate: match side {
+                Side::Stable => None,
+                Side::Variant(_) => Some(GateStats::define(name, variant)),
+            },
         }
     }
 
@@ -137,6 +220,7 @@ impl SideStats {
             share_asked: nothing,
             share_seen: nothing,
             share_off: nothing,
+            gate: None,
         }
     }
 
@@ -171,6 +255,7 @@ impl SideStats {
 #[derive(Debug)]
 pub struct Stats {
     routes: Vec<Vec<SideStats>>,
+    budgets: Vec<Option<BudgetStats>>,
     host_errors: Pending,
     dropped: Pending,
     /// What the work of a second took.
@@ -194,8 +279,17 @@ impl Stats {
         };
         let mut routes: Vec<Vec<SideStats>> = routes.iter().map(sides).collect();
         routes.push(vec![SideStats::unrouted()]);
+        let budget = |(route, gates): (&Route, &RouteSettings)| {
+            let has_one = gates.budget.is_some();
+            has_one.then(|| BudgetStats::define(&route.name))
+        };
+        let budgets = policy.map_or_else(Vec::new, |policy| {
+            let routes = policy.assigner.routes.iter().zip(&policy.gates);
+            routes.map(budget).collect()
+        });
         Self {
             routes,
+            budgets,
             host_errors: Pending::new(Id::single(&metric::HOST_ERRORS)),
             dropped: Pending::new(Id::single(&metric::DROPPED)),
             tick: Id::single(&metric::TICK),
@@ -207,6 +301,11 @@ impl Stats {
     /// the requests that no route took.
     pub fn sides(&self, route: usize) -> &[SideStats] {
         self.routes.get(route).map_or(&[], Vec::as_slice)
+    }
+
+    /// The error budget of a route, if it has one.
+    pub fn budget(&self, route: usize) -> Option<&BudgetStats> {
+        self.budgets.get(route)?.as_ref()
     }
 
     /// Counts a host call that failed.

@@ -6,6 +6,8 @@
 //! | the policy's name and `.health.0` to `.15` | all counts, see [`ledger`] |
 //! | the policy's name and `.health.windows.0` to `.15` | the last minutes, see [`kept`](crate::health::kept) |
 //! | the policy's name and `.health.slow` | what is slow, see [`slow`](crate::health::slow) |
+//! | the policy's name and `.gate.0` to `.15` | the gates, see [`gates`](crate::gate::gates) |
+//! | the policy's name and `.gate.orders` | where they stand, see [`orders`](crate::gate::orders) |
 //! | the policy's name and `.lease` | who watches, see [`lease`](crate::health::lease) |
 //!
 //! Keys can't be deleted, so none is named after anything that comes and goes.

@@ -8,6 +8,7 @@ use crate::assign::carry::{ROUTE_HEADER, VARIANT_HEADER};
 use crate::assign::condition::all_hold;
 use crate::assign::decide::{Decision, Reason};
 use crate::assign::edits::{Edits, strip};
+use crate::assign::gates::Gates as Passages;
 use crate::assign::ramp::Millis;
 use crate::assign::route::Side;
 use crate::assign::rule::Respond;
@@ -136,7 +137,7 @@ impl Stream {
         let Some(policy) = &in_force.policy else {
             let _ = apply(in_force, &strip(request, Trust::Edge));
             let decision = Decision::stable(Reason::NoPolicy);
-            in_force.counting.decided(&decision, Millis(0));
+            in_force.counting.decided(&decision, Millis(0), &Passages::OPEN);
             return Action::Continue;
         };
         let assigner = &policy.assigner;
@@ -147,18 +148,19 @@ impl Stream {
         }
         let now = note(in_force, host::now());
         let mut random = || note(in_force, host::random());
-        let decision = assigner.decide(request, millis(now), &mut random);
+        let passages = in_force.obeyed.passages();
+        let decision = assigner.decide(request, millis(now), &passages, &mut random);
         edits.enforce(assigner, request, &decision);
         let applied = apply(in_force, &edits).is_some();
         if !applied {
             take_back(in_force);
         }
-        in_force.counting.decided(&decision, millis(now));
+        in_force.counting.decided(&decision, millis(now), &passages);
         if !applied {
             return Action::Continue;
         }
         let field = tell(in_force, policy, &decision);
-        let answer = answer(policy, request, &decision, millis(now));
+        let answer = answer(in_force, policy, request, &decision, millis(now));
         self.state = match watched(in_force, request, &decision, now) {
             Some(watched) => State::Running(Box::new(Watched { field, ..watched }), answer),
             None => State::Answering(answer),
@@ -261,7 +263,13 @@ fn property(in_force: &InForce, path: &str) -> Option<Vec<u8>> {
 }
 
 /// What the answer is to carry: an issued cookie, and the reason for a caller that may ask.
-fn answer(policy: &Policy, request: &Request<'_>, decision: &Decision<'_>, now: Millis) -> Answer {
+fn answer(
+    in_force: &InForce,
+    policy: &Policy,
+    request: &Request<'_>,
+    decision: &Decision<'_>,
+    now: Millis,
+) -> Answer {
     let mode = policy.assigner.mode;
     let mut answer = Vec::new();
     if let Some((cookie, id)) = &decision.issued
@@ -273,7 +281,7 @@ fn answer(policy: &Policy, request: &Request<'_>, decision: &Decision<'_>, now: 
         && explain::asks(request)
         && all_hold(when, request)
     {
-        let text = explain::explanation(decision, mode, now);
+        let text = explain::explanation(decision, mode, now, &in_force.obeyed.passages());
         answer.push((explain::REASON_HEADER, text.into_bytes()));
     }
     answer

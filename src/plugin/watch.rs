@@ -1,13 +1,16 @@
 //! Watching the routes, in the one worker that holds the lease: all counts are read once a second,
 //! gauges are set, and what is slow is told to the other workers.
 
+use super::gates::Judged;
 use super::host;
 use super::root::InForce;
 use super::store;
-use crate::assign::Assigner;
+use crate::assign::gates::Gates as Passages;
 use crate::assign::ramp::Millis;
 use crate::assign::route::{Route, STABLE, Side};
 use crate::assign::share::Share;
+use crate::gate::RouteSettings;
+use crate::gate::gates::{Gates, Told};
 use crate::health::kept;
 use crate::health::ledger::Reading;
 use crate::health::share::Seen;
@@ -15,7 +18,8 @@ use crate::health::slow;
 use crate::health::watch::RouteWatch;
 use crate::policy::Policy;
 use crate::report::metric;
-use crate::report::state::{self, About, Document, Rejected, RouteView};
+use crate::report::state::{self, About, BudgetView, Document, Rejected, RouteView};
+use crate::report::state_gate::GateView;
 
 /// Routes whose last minutes are kept at each look: all of most policies. The others take turns, so
 /// that a look stays short.
@@ -25,6 +29,7 @@ const KEPT_AT_ONCE: usize = 20;
 #[derive(Debug)]
 pub struct Watch {
     routes: Vec<RouteWatch>,
+    gates: Judged,
     /// The bundle to be kept next.
     bundle: usize,
     /// What the other workers were last told to be slow.
@@ -32,8 +37,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch, with what a predecessor left.
-    pub fn begin(name: &str, assigner: &Assigner, now: Millis) -> Self {
+    /// Begins to watch, with what a predecessor left, and tells what the policy changed since.
+    pub fn take_over(in_force: &InForce, policy: &Policy, now: Millis) -> Self {
+        let (watch, changed) = Self::begin(policy, now);
+        watch.gates.tell(in_force, policy, &changed);
+        watch
+    }
+
+    fn begin(policy: &Policy, now: Millis) -> (Self, Vec<(usize, Told)>) {
+        let name = &policy.name;
         let bundles = (0..kept::BUNDLES).map(|bundle| host::shared(&kept::key(name, bundle)));
         let bundles: Vec<Vec<u8>> = bundles.filter_map(|value| value.ok().flatten()).collect();
         let known: Vec<(&str, &[u8])> =
@@ -41,40 +53,41 @@ impl Watch {
         let told_slow = host::shared(&slow::key(name)).ok().flatten();
         let told_slow = told_slow.unwrap_or_default();
         let bounds = slow::read(&told_slow);
-        let routes = assigner.routes.iter().map(|route| {
+        let routes = policy.assigner.routes.iter().map(|route| {
             let sides = metric::sides(route).map(|side| route.side_name(side));
             let left = known.iter().find(|(name, _)| *name == route.name);
             let bound = bounds.iter().find(|(name, _)| *name == route.name);
             let bound = bound.map(|(_, bound)| *bound);
-            RouteWatch::new(
-                &route.name,
-                sides,
-                left.map(|(_, bytes)| *bytes),
-                bound,
-                now,
-            )
+            RouteWatch::new(&route.name, sides, left.map(|(_, bytes)| *bytes), bound, now)
         });
         let unrouted = RouteWatch::new(metric::NO_ROUTE, [STABLE], None, None, now);
-        Self {
-            routes: routes.chain([unrouted]).collect(),
+        let routes = routes.chain([unrouted]).collect();
+        let (gates, changed) = Judged::begin(policy, now);
+        let watch = Self {
+            routes,
+            gates,
             bundle: 0,
             told_slow,
-        }
+        };
+        (watch, changed)
     }
 
     /// The work of a second.
-    pub fn look(&mut self, in_force: &InForce, name: &str, assigner: &Assigner, now: Millis) {
-        let slots = store::slots(name);
+    pub fn look(&mut self, in_force: &InForce, policy: &Policy, now: Millis) {
+        let slots = store::slots(&policy.name);
         let reading = Reading::of(slots.iter().map(Vec::as_slice));
         for (index, watch) in self.routes.iter_mut().enumerate() {
-            let _ = watch.look(&reading, now);
-            if let Some(route) = assigner.routes.get(index) {
-                let asked = |side| route.share_of(side, now);
-                tell(in_force, index, watch, asked, now);
+            let came = watch.look(&reading, now);
+            let changed = self.gates.judge(in_force, policy, index, came.as_deref(), now);
+            self.gates.tell(in_force, policy, &changed);
+            self.gates.show(in_force, policy, index);
+            if let Some(route) = policy.assigner.routes.get(index) {
+                tell(in_force, index, watch, route, now);
             }
         }
-        self.tell_slow(name);
-        self.keep(name);
+        self.gates.order(policy, now);
+        self.tell_slow(&policy.name);
+        self.keep(policy);
     }
 
     fn tell_slow(&mut self, name: &str) {
@@ -86,7 +99,7 @@ impl Watch {
         }
     }
 
-    fn keep(&mut self, name: &str) {
+    fn keep(&mut self, policy: &Policy) {
         let mut left = KEPT_AT_ONCE;
         for _ in 0..kept::BUNDLES {
             let bundle = self.bundle % kept::BUNDLES;
@@ -97,7 +110,8 @@ impl Watch {
             self.bundle = bundle.wrapping_add(1);
             if !inside.is_empty() {
                 let bytes = kept::write(inside.iter().map(|watch| (watch.name(), watch.kept())));
-                let _ = host::set_shared(&kept::key(name, bundle), &bytes);
+                let _ = host::set_shared(&kept::key(&policy.name, bundle), &bytes);
+                self.gates.keep(policy, bundle);
             }
             left = left.saturating_sub(inside.len());
             if left == 0 {
@@ -108,20 +122,16 @@ impl Watch {
 }
 
 /// Sets the gauges of a route.
-fn tell(
-    in_force: &InForce,
-    index: usize,
-    watch: &RouteWatch,
-    asked: impl Fn(Side) -> Share,
-    now: Millis,
-) {
+fn tell(in_force: &InForce, index: usize, watch: &RouteWatch, route: &Route, now: Millis) {
+    let passages = in_force.obeyed.passages();
     for (place, stats) in in_force.stats.sides(index).iter().enumerate() {
         let side = match place.checked_sub(1) {
             None => Side::Stable,
             Some(variant) => Side::Variant(variant),
         };
         let seen = watch.share(place);
-        stats.share_asked.set(u64::from(asked(side).ppm()));
+        let asked = route.share_of(side, now, &passages);
+        stats.share_asked.set(u64::from(asked.ppm()));
         stats.share_seen.set(seen.map_or(0, seen_ppm));
         let off = seen.is_some_and(|seen| !seen.chance);
         stats.share_off.set(u64::from(off));
@@ -139,43 +149,69 @@ fn seen_ppm(seen: Seen) -> u64 {
 /// The state document, by what the watching worker left and what is in the ledger now.
 pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
     let now = host::now().ok()?.millis();
-    let assigner = &policy.assigner;
+    let passages = in_force.obeyed.passages();
     let slots = store::slots(&policy.name);
     let reading = Reading::of(slots.iter().map(Vec::as_slice));
-    let mut watch = Watch::begin(&policy.name, assigner, now);
+    let (mut watch, _) = Watch::begin(policy, now);
     for route in &mut watch.routes {
         let _ = route.look(&reading, now);
     }
-    let asked: Vec<Vec<Share>> = assigner
-        .routes
-        .iter()
-        .map(|route| asked(route, now))
-        .collect();
-    // Nothing is asked of the requests that no route took.
-    let asked = asked.iter().map(Vec::as_slice).chain([&[][..]]);
+    let shares = |route| asked(route, now, &passages);
+    let asked: Vec<Vec<Share>> = policy.assigner.routes.iter().map(shares).collect();
+    let gates = policy.gates.iter().enumerate();
+    let gates = gates.map(|(index, settings)| views(watch.gates.of(index), settings));
+    let gates: Vec<(Vec<Option<GateView<'_>>>, Option<BudgetView>)> = gates.collect();
+    // Nothing is asked of the requests that no route took, nor judged of them.
+    let told = asked.iter().zip(&gates);
+    let told = told.map(|(asked, (gates, budget))| (asked.as_slice(), gates.as_slice(), *budget));
+    let told = told.chain([(&[][..], &[][..], None)]);
+    let proxy = host::property("xds\0node\0id").ok().flatten();
+    let proxy = proxy.and_then(|id| String::from_utf8(id).ok());
     let views: Vec<RouteView<'_>> = watch
         .routes
         .iter()
-        .zip(asked)
-        .map(|(watch, asked)| RouteView {
+        .zip(told)
+        .map(|(watch, (asked, gates, budget))| RouteView {
             watch,
             asked,
-            gates: &[],
+            gates,
+            budget,
         })
         .collect();
-    Document::of(&about(in_force, now), &views).to_json()
+    Document::of(&about(in_force, proxy.as_deref(), now), &views).to_json()
 }
 
-fn asked(route: &Route, now: Millis) -> Vec<Share> {
+fn asked(route: &Route, now: Millis, passages: &Passages) -> Vec<Share> {
     let sides = metric::sides(route);
-    sides.map(|side| route.share_of(side, now)).collect()
+    sides
+        .map(|side| route.share_of(side, now, passages))
+        .collect()
 }
 
-fn about(in_force: &InForce, now: Millis) -> About<'_> {
+/// The gate of each side, stable's place empty, and the budget.
+fn views<'a>(
+    gates: Option<&'a Gates>,
+    settings: &'a RouteSettings,
+) -> (Vec<Option<GateView<'a>>>, Option<BudgetView>) {
+    let Some(gates) = gates else {
+        return (Vec::new(), None);
+    };
+    let of_variants = gates
+        .with(settings)
+        .map(|(gate, settings)| Some(GateView { gate, settings }));
+    let budget = gates.budget_left(settings).map(|left| BudgetView {
+        left,
+        frozen: gates.is_frozen(settings),
+    });
+    (std::iter::once(None).chain(of_variants).collect(), budget)
+}
+
+fn about<'a>(in_force: &'a InForce, proxy: Option<&'a str>, now: Millis) -> About<'a> {
     let since = in_force.since;
     let policy = in_force.name_and_version();
     About {
         now,
+        proxy,
         policy: policy.map(|(name, version)| state::InForce {
             name,
             version,

@@ -72,6 +72,20 @@ metrics! {
         "1 while the two differ by more than chance explains.";
     DECISIONS = Counter "serinus_decisions_total" ["route", "variant", "reason"]
         "Decisions, by reason. The route is `(none)` where no route took the request.";
+    GATE_OPEN = Gauge "serinus_gate_open" ["route", "variant"]
+        "1 while the gate is open, 0 while it probes or is shut.";
+    GATE_STATE = Gauge "serinus_gate_state" ["route", "variant", "state"]
+        "1 for the state that the gate is in: `open`, `probing` or `shut`.";
+    GATE_VERDICT = Gauge "serinus_gate_verdict" ["route", "variant", "state"]
+        "1 for the verdict on the variant: `pass`, `hold` or `fail`.";
+    GATE_EVIDENCE = Gauge "serinus_gate_evidence_percent" ["route", "variant", "signal"]
+        "How far the evidence against the variant has come: at 100 the gate shuts. Limits, and the quick way out for a variant that fails outright, are beside it.";
+    GATE_CHANGES = Counter "serinus_gate_changes_total" ["route", "variant", "state"]
+        "Changes of the gate, by the state that it went into.";
+    BUDGET_LEFT = Gauge "serinus_budget_left_ppm" ["route"]
+        "The part of the error budget that is left, in parts per million; only with `gate: {budget}`.";
+    BUDGET_FROZEN = Gauge "serinus_budget_frozen" ["route"]
+        "1 while ramps stand still because too little of the budget is left.";
     POLICY_REJECTED = Gauge "serinus_policy_rejected" []
         "1 while the newest policy given is refused.";
     POLICY_VERSION = Gauge "serinus_policy_version" []

@@ -34,6 +34,8 @@ const LAST_MINUTE: usize = 2;
 pub struct About<'a> {
     /// The moment.
     pub now: Millis,
+    /// The proxy, by the name of its node.
+    pub proxy: Option<&'a str>,
     /// The policy in force; with none all is stable.
     pub policy: Option<InForce<'a>>,
     /// The newest policy, if it was refused.
@@ -82,6 +84,37 @@ pub struct RouteView<'a> {
     pub asked: &'a [Share],
     /// The gate of each side, in the same order; stable has none.
     pub gates: &'a [Option<GateView<'a>>],
+    /// The error budget, if the route has one.
+    pub budget: Option<BudgetView>,
+}
+
+/// What is told of an error budget.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetView {
+    /// The part that is left, of one.
+    pub left: f64,
+    /// Whether ramps stand still for it.
+    pub frozen: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Budget {
+    left_ppm: u32,
+    frozen: bool,
+}
+
+impl Budget {
+    fn of(view: BudgetView) -> Self {
+        Self {
+            left_ppm: ppm(view.left),
+            frozen: view.frozen,
+        }
+    }
+}
+
+/// Parts of one; a float's `as` saturates.
+fn ppm(part: f64) -> u32 {
+    (part * 1e6).round() as u32
 }
 
 /// The document; write it with any serializer.
@@ -90,6 +123,7 @@ pub struct Document<'a> {
     version: u32,
     serinus: &'static str,
     now_ms: i64,
+    proxy: Option<&'a str>,
     policy: Option<Policy<'a>>,
     rejected: Option<Refused<'a>>,
     filter: Filter,
@@ -104,6 +138,7 @@ impl<'a> Document<'a> {
             version: VERSION,
             serinus: env!("CARGO_PKG_VERSION"),
             now_ms: about.now.0,
+            proxy: about.proxy,
             policy: about.policy.map(|policy| Policy {
                 name: policy.name,
                 version: policy.version,
@@ -146,6 +181,7 @@ struct Route<'a> {
     route: &'a str,
     slow_us: Option<u64>,
     dropped: u64,
+    budget: Option<Budget>,
     variants: Vec<Variant<'a>>,
     other_hosts: Hosted,
 }
@@ -160,6 +196,7 @@ impl<'a> Route<'a> {
             route: watch.name(),
             slow_us: watch.slow_bound().map(|bound| bound.0),
             dropped: totals.map_or(0, |totals| totals.dropped),
+            budget: view.budget.map(Budget::of),
             variants: variants
                 .map(|(place, name)| Variant::of(view, place, name, now))
                 .collect(),
@@ -227,8 +264,6 @@ struct Shares {
 
 impl Shares {
     fn of(asked: Option<Share>, seen: Option<Seen>) -> Self {
-        // Both parts are of one; a float's `as` saturates.
-        let ppm = |part: f64| (part * 1e6).round() as u32;
         Self {
             asked_ppm: asked.map(Share::ppm),
             drawn_at_ppm: seen.map(|seen| ppm(seen.asked)),

@@ -1,0 +1,92 @@
+//! What the worker that judges tells all others: where each gate stands.
+//!
+//! One value in shared data, written when anything in it changes and read by every worker four
+//! times a second, so that no request costs a shared read. Routes and variants go by name: a
+//! policy that reorders them is told rightly, and what is no longer there is passed over. The value
+//! outlives the filter, so a gate that is shut is so from a new worker's first request on.
+
+use super::input::Ppm;
+use super::store::{Magic, seal, unseal};
+use super::words::Position;
+use serde::{Deserialize, Serialize};
+
+const MAGIC: Magic = *b"SGo\x01";
+
+/// The key; `name` is the policy's.
+pub fn key(name: &str) -> String {
+    format!("{name}.gate.orders")
+}
+
+/// Where one gate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order<'n> {
+    /// The route.
+    pub route: &'n str,
+    /// The variant.
+    pub variant: &'n str,
+    /// Where it stands.
+    pub position: Position,
+    /// The share that reaches the variant while the gate probes.
+    pub probing: Ppm,
+    /// The most that its ramp may have reached; everything if nothing stopped it.
+    pub ceiling: Ppm,
+}
+
+impl Order<'_> {
+    /// Whether it says no more than its absence would.
+    pub fn is_idle(&self) -> bool {
+        self.position == Position::Open && self.ceiling == Ppm::ALL
+    }
+}
+
+/// The orders as bytes; those that say nothing are left out.
+pub fn write(orders: &[Order<'_>]) -> Option<Vec<u8>> {
+    let said: Vec<&Order<'_>> = orders.iter().filter(|order| !order.is_idle()).collect();
+    seal(MAGIC, &said)
+}
+
+/// The orders; none in what is no value of [`write`]'s.
+pub fn read(bytes: &[u8]) -> Vec<Order<'_>> {
+    unseal(MAGIC, bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SHUT: Order<'_> = Order {
+        route: "checkout",
+        variant: "canary",
+        position: Position::Shut,
+        probing: Ppm(0),
+        ceiling: Ppm(50_000),
+    };
+
+    #[test]
+    fn orders_are_read_as_they_were_given_and_idle_ones_are_left_out() {
+        let idle = Order {
+            position: Position::Open,
+            ceiling: Ppm::ALL,
+            ..SHUT
+        };
+        let bytes = write(&[idle, SHUT]).unwrap();
+        assert_eq!(read(&bytes), [SHUT]);
+        assert!(read(&write(&[idle]).unwrap()).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn other_bytes_are_no_orders(
+            junk in prop::collection::vec(any::<u8>(), 0..60),
+            at in any::<prop::sample::Index>(),
+            flip in 1_u8..,
+        ) {
+            prop_assert!(read(&junk).is_empty());
+            let mut bytes = write(&[SHUT]).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+            prop_assert!(read(&bytes).is_empty());
+        }
+    }
+}
