@@ -8,6 +8,7 @@ use super::host;
 use super::stats::Stats;
 use super::store::{Ledger, Taken};
 use crate::assign::decide::Decision;
+use crate::assign::gates::Gates;
 use crate::assign::ramp::Millis;
 use crate::assign::route::{STABLE, Side};
 use crate::assign::share::Share;
@@ -79,7 +80,7 @@ impl Counting {
         match decision.route {
             Some(route) => {
                 if let Some(health) = routes.get_mut(route.id.0) {
-                    let asked = |side| route.share_of(side, now);
+                    let asked = |side| route.share_of(side, now, &Gates::OPEN);
                     health.decided(decision.side, decision.reason, caller, asked);
                 }
             }

@@ -8,6 +8,7 @@ use crate::assign::carry::{ROUTE_HEADER, VARIANT_HEADER};
 use crate::assign::condition::all_hold;
 use crate::assign::decide::{Decision, Reason};
 use crate::assign::edits::{Edits, strip};
+use crate::assign::gates::Gates;
 use crate::assign::ramp::Millis;
 use crate::assign::route::Side;
 use crate::assign::rule::Respond;
@@ -147,7 +148,7 @@ impl Stream {
         }
         let now = note(in_force, host::now());
         let mut random = || note(in_force, host::random());
-        let decision = assigner.decide(request, millis(now), &mut random);
+        let decision = assigner.decide(request, millis(now), &Gates::OPEN, &mut random);
         edits.enforce(assigner, request, &decision);
         let applied = apply(in_force, &edits).is_some();
         if !applied {
@@ -273,7 +274,7 @@ fn answer(policy: &Policy, request: &Request<'_>, decision: &Decision<'_>, now: 
         && explain::asks(request)
         && all_hold(when, request)
     {
-        let text = explain::explanation(decision, mode, now);
+        let text = explain::explanation(decision, mode, now, &Gates::OPEN);
         answer.push((explain::REASON_HEADER, text.into_bytes()));
     }
     answer

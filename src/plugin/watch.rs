@@ -5,6 +5,7 @@ use super::host;
 use super::root::InForce;
 use super::store;
 use crate::assign::Assigner;
+use crate::assign::gates::Gates;
 use crate::assign::ramp::Millis;
 use crate::assign::route::{Route, STABLE, Side};
 use crate::assign::share::Share;
@@ -69,7 +70,7 @@ impl Watch {
         for (index, watch) in self.routes.iter_mut().enumerate() {
             let _ = watch.look(&reading, now);
             if let Some(route) = assigner.routes.get(index) {
-                let asked = |side| route.share_of(side, now);
+                let asked = |side| route.share_of(side, now, &Gates::OPEN);
                 tell(in_force, index, watch, asked, now);
             }
         }
@@ -168,7 +169,9 @@ pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
 
 fn asked(route: &Route, now: Millis) -> Vec<Share> {
     let sides = metric::sides(route);
-    sides.map(|side| route.share_of(side, now)).collect()
+    sides
+        .map(|side| route.share_of(side, now, &Gates::OPEN))
+        .collect()
 }
 
 fn about(in_force: &InForce, now: Millis) -> About<'_> {
