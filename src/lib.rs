@@ -5,6 +5,7 @@
 //! the random numbers, and gives values back:
 //!
 //! ```
+//! use serinus::assign::gates::Gates;
 //! use serinus::assign::ramp::Millis;
 //! use serinus::policy;
 //! use serinus::request::{Request, address};
@@ -20,7 +21,7 @@
 //! let source = || address(b"192.0.2.7");
 //! let headers = [(&b":path"[..], &b"/cart"[..]), (b"x-user-id", b"anna"), (b"x-employee", b"true")];
 //! let request = Request::new(&headers, &source);
-//! let decision = policy.assigner.decide(&request, Millis(0), &mut || None);
+//! let decision = policy.assigner.decide(&request, Millis(0), &Gates::OPEN, &mut || None);
 //!
 //! let route = decision.route.unwrap();
 //! assert_eq!(route.side_name(decision.side), "canary");

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unsafe_code, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::arithmetic_side_effects)]
 
+use serinus::assign::gates::Gates;
 use serinus::assign::ramp::Millis;
 use serinus::policy;
 use serinus::request::{Header, Request};
@@ -57,7 +58,9 @@ fn allocations(count: usize) -> usize {
     let source = || None;
     let before = ASKED.get();
     let request = Request::new(&headers, &source);
-    let decision = policy.assigner.decide(&request, Millis(0), &mut || None);
+    let decision = policy
+        .assigner
+        .decide(&request, Millis(0), &Gates::OPEN, &mut || None);
     let asked = ASKED.get() - before;
     assert_eq!(decision.route.unwrap().id.0, count - 1);
     asked

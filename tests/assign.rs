@@ -9,6 +9,7 @@
 
 use serinus::assign::decide::{Decision, Reason};
 use serinus::assign::edits::{Edits, strip};
+use serinus::assign::gates::Gates;
 use serinus::assign::ramp::Millis;
 use serinus::policy::{self, Policy, yaml};
 use serinus::report::explain;
@@ -36,10 +37,12 @@ fn at<T>(
     let source = || address(b"192.0.2.7:1");
     let request = Request::new(&lines, &source);
     let mut drawn = 0_u8;
-    let decision = policy.assigner.decide(&request, Millis(now), &mut || {
-        drawn += 1;
-        Some([drawn; 16])
-    });
+    let decision = policy
+        .assigner
+        .decide(&request, Millis(now), &Gates::OPEN, &mut || {
+            drawn += 1;
+            Some([drawn; 16])
+        });
     test(&request, decision)
 }
 
@@ -392,7 +395,7 @@ fn an_explanation_names_the_keys_source_and_never_its_value() {
     let policy = policy(SHOP);
     let headers = [("x-user-id", "anna-secret")];
     let told = decided(&policy, "/shop", &headers, |_, decision| {
-        explain::explanation(&decision, policy.assigner.mode, Millis(0))
+        explain::explanation(&decision, policy.assigner.mode, Millis(0), &Gates::OPEN)
     });
     let slot = decided(&policy, "/shop", &headers, |_, d| d.slot.unwrap().get());
     assert_eq!(
@@ -405,7 +408,9 @@ fn an_explanation_names_the_keys_source_and_never_its_value() {
         &policy,
         "/shop",
         &[("x-employee", "true")],
-        |_, decision| explain::explanation(&decision, policy.assigner.mode, Millis(0)),
+        |_, decision| {
+            explain::explanation(&decision, policy.assigner.mode, Millis(0), &Gates::OPEN)
+        },
     );
     assert_eq!(
         told,
@@ -450,10 +455,10 @@ proptest::proptest! {
             lines.extend(headers.iter().map(|(name, value)| (name.as_bytes(), &value[..])));
             let source = || None;
             let request = Request::new(&lines, &source);
-            let decision = policy.assigner.decide(&request, Millis(0), &mut || None);
+            let decision = policy.assigner.decide(&request, Millis(0), &Gates::OPEN, &mut || None);
             let mut edits = strip(&request, policy.assigner.trust);
             edits.enforce(&policy.assigner, &request, &decision);
-            explain::explanation(&decision, policy.assigner.mode, Millis(0));
+            explain::explanation(&decision, policy.assigner.mode, Millis(0), &Gates::OPEN);
         }
     }
 }

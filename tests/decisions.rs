@@ -1,6 +1,7 @@
 //! The same requests are decided the same natively and in wasm32: one digest for both.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+use serinus::assign::gates::Gates;
 use serinus::assign::hash::murmur3_x86_32;
 use serinus::assign::ramp::Millis;
 use serinus::policy;
@@ -55,8 +56,10 @@ fn digest() -> u32 {
         let random = u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         let request = Request::new(&lines, &source);
         let assigner = &policy.assigner;
-        let decision = assigner.decide(&request, now, &mut || Some(random.to_le_bytes()));
-        let text = explain::explanation(&decision, assigner.mode, now);
+        let decision = assigner.decide(&request, now, &Gates::OPEN, &mut || {
+            Some(random.to_le_bytes())
+        });
+        let text = explain::explanation(&decision, assigner.mode, now, &Gates::OPEN);
         digest = murmur3_x86_32(&[text.as_bytes()], digest);
     }
     digest

@@ -236,7 +236,7 @@ fn each_mistake_of_a_route_is_named_with_what_to_write() {
         ("match: {hosts: [\"shop:80\"]}", "is not a host"),
         ("match: {methods: [get]}", "a method in capitals"),
         ("match: {methods: []}", "leave it out to take all"),
-        ("health: {errors: [5xx]}", "not supported yet"),
+        ("rescue: {cluster: c, methods: [GET]}", "not supported yet"),
         ("shadow: {cluster: c}", "not supported yet"),
     ];
     for (rest, said) in table {

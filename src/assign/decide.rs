@@ -3,9 +3,13 @@
 //! In this order: the first route whose match holds; in the mesh, what a hop before chose; the
 //! route's rules; the key's slot. Whatever is in doubt is stable. A key is only looked for when the
 //! share is to decide, so a rule neither costs a draw nor issues a cookie.
+//!
+//! Last of all the variant's gate is asked, whoever chose it. Who is kept out gets stable, for a
+//! reason of its own; its key and an issued cookie stay good for when the gate opens.
 
 use super::carry;
 use super::cookie::{Id, IssueCookie};
+use super::gates::{Gates, Passage};
 use super::hash;
 use super::key::KeySource;
 use super::ramp::Millis;
@@ -33,11 +37,15 @@ pub enum Reason {
     Share,
     /// The key's slot is in no variant's share.
     Rest,
+    /// The variant's gate is shut.
+    GateShut,
+    /// The variant's gate lets only a few in, and not this one.
+    GateProbing,
 }
 
 impl Reason {
     /// All reasons, in the order in which they are documented.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NoPolicy,
         Self::NoRoute,
         Self::NoKey,
@@ -45,6 +53,8 @@ impl Reason {
         Self::Carried,
         Self::Share,
         Self::Rest,
+        Self::GateShut,
+        Self::GateProbing,
     ];
 
     /// The word for it in metrics, logs and explanations.
@@ -57,6 +67,8 @@ impl Reason {
             Self::Carried => "carried",
             Self::Share => "share",
             Self::Rest => "rest",
+            Self::GateShut => "gate-shut",
+            Self::GateProbing => "gate-probing",
         }
     }
 }
@@ -76,7 +88,7 @@ pub struct Decision<'p> {
     pub side: Side,
     /// Why.
     pub reason: Reason,
-    /// The rule that decided.
+    /// The rule that decided, or would have but for the gate.
     pub rule: Option<&'p Rule>,
     /// The answer that the rule gives instead of sending the request on.
     pub respond: Option<&'p Respond>,
@@ -116,12 +128,31 @@ impl<'p> Decision<'p> {
             ..Self::stable(reason)
         }
     }
+
+    /// What the gate of the decided variant makes of it; `slot` tells where the caller falls.
+    fn gated(mut self, gates: &Gates, slot: impl FnOnce() -> Option<Slot>) -> Self {
+        let (Some(route), Side::Variant(variant)) = (self.route, self.side) else {
+            return self;
+        };
+        let is_first =
+            |share| slot().is_some_and(|slot| route.shares.is_first(slot, variant, share));
+        let kept_out = match gates.of(route.id, variant).passage {
+            Passage::Open => return self,
+            Passage::Probing(share) if is_first(share) => return self,
+            Passage::Probing(_) => Reason::GateProbing,
+            Passage::Shut => Reason::GateShut,
+        };
+        (self.side, self.reason) = (Side::Stable, kept_out);
+        self
+    }
 }
 
 /// What a decision needs beside the request.
 pub struct Circumstances<'c> {
     /// The time, for ramps.
     pub now: Millis,
+    /// How the gates stand.
+    pub gates: &'c Gates,
     /// Whether earlier hops are believed.
     pub mesh: bool,
     /// 128 random bits, for an issued cookie; none if the host has none to give.
@@ -146,14 +177,17 @@ fn decide_in<'p>(
     request: &Request<'_>,
     circumstances: &mut Circumstances<'_>,
 ) -> Decision<'p> {
+    let gates = circumstances.gates;
+    let slot = || route.slot_of(request);
     if circumstances.mesh
         && let Some(side) = carried(route, request)
     {
-        return Decision::of(route, side, Reason::Carried);
+        return Decision::of(route, side, Reason::Carried).gated(gates, slot);
     }
     let ruling = rule(&route.rules, request);
     let mut decision = match ruling.decided {
-        Some((rule, forced)) => by_rule(route, rule, forced),
+        Some((rule, forced)) if rule.even_shut => by_rule(route, rule, forced),
+        Some((rule, forced)) => by_rule(route, rule, forced).gated(gates, slot),
         None => by_share(route, request, circumstances),
     };
     decision.passed = ruling.passed;
@@ -192,7 +226,8 @@ fn by_share<'p>(
         return Decision::of(route, Side::Stable, Reason::NoKey);
     };
     let slot = route.scheme.slot(&value);
-    let side = route.owner(slot, circumstances.now);
+    let gates = circumstances.gates;
+    let side = route.owner(slot, circumstances.now, gates);
     let reason = match side {
         Side::Stable => Reason::Rest,
         Side::Variant(_) => Reason::Share,
@@ -202,7 +237,7 @@ fn by_share<'p>(
         slot: Some(slot),
         issued,
         caller: Some(hash::caller(&value)),
-        ..Decision::of(route, side, reason)
+        ..Decision::of(route, side, reason).gated(gates, || Some(slot))
     }
 }
 

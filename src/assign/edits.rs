@@ -1,7 +1,7 @@
 //! What a decision changes: header lines to remove and to set, on the request and on its answer.
 
 use super::carry::{self, ROUTE_HEADER, VARIANT_HEADER};
-use super::decide::Decision;
+use super::decide::{Decision, Reason};
 use super::route::Side;
 use super::{Assigner, Mode, Trust};
 use crate::request::Request;
@@ -49,7 +49,9 @@ impl<'a> Edits<'a> {
             route.side_name(decision.side),
             &route.name,
         );
-        for rule in decision.passed.iter().chain(&decision.rule) {
+        // Headers of a rule whose variant was not reached are for that variant.
+        let rule = decision.rule.filter(|_| decision.reason == Reason::Rule);
+        for rule in decision.passed.iter().copied().chain(rule) {
             self.set_all(&rule.set_headers);
         }
         if let Some(variant) = route.variant(decision.side) {

@@ -11,6 +11,7 @@ pub mod condition;
 pub mod cookie;
 pub mod decide;
 pub mod edits;
+pub mod gates;
 pub mod hash;
 pub mod key;
 pub mod ramp;
@@ -24,6 +25,7 @@ pub(crate) mod testing;
 
 use crate::request::Request;
 use decide::{Circumstances, Decision};
+use gates::Gates;
 use ramp::Millis;
 use route::Route;
 
@@ -61,15 +63,17 @@ pub struct Assigner {
 }
 
 impl Assigner {
-    /// Decides for `request`.
+    /// Decides for `request`, while the gates stand so.
     pub fn decide(
         &self,
         request: &Request<'_>,
         now: Millis,
+        gates: &Gates,
         random: &mut dyn FnMut() -> Option<[u8; 16]>,
     ) -> Decision<'_> {
         let mut circumstances = Circumstances {
             now,
+            gates,
             mesh: self.trust == Trust::Mesh,
             random,
         };

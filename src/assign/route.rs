@@ -4,6 +4,7 @@
 //! comparisons that neither allocate nor compile anything; the cheap ones come first.
 
 use super::condition::{Test, matches};
+use super::gates::Gates;
 use super::hash::{self, Scheme};
 use super::key::KeySource;
 use super::ramp::{Millis, Schedule};
@@ -11,6 +12,7 @@ use super::rule::Rule;
 use super::share::{Share, Shares, Slot};
 use crate::request::Request;
 use regex_lite::Regex;
+use std::borrow::Cow;
 
 /// Which route, by its place in the policy, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,32 +109,35 @@ impl Route {
         self.variant(side).map_or(STABLE, |v| v.name.as_str())
     }
 
-    /// The share of `side` at `now`.
-    pub fn share_of(&self, side: Side, now: Millis) -> Share {
-        match self.variant(side) {
-            Some(variant) => variant.schedule.at(now),
-            None => self.shares.rest_now(|index| self.share_at(index, now)),
+    /// The share that `side` gets at `now`: what a gate keeps out is stable's.
+    pub fn share_of(&self, side: Side, now: Millis, gates: &Gates) -> Share {
+        let let_in = |variant| gates.let_in(self, variant, now);
+        match side {
+            Side::Stable => self.shares.rest_now(let_in),
+            Side::Variant(variant) => let_in(variant),
         }
     }
 
-    /// The side that owns `slot` at `now`.
-    pub fn owner(&self, slot: Slot, now: Millis) -> Side {
-        let owner = self
-            .shares
-            .owner_now(slot, |index| self.share_at(index, now));
+    /// The side that owns `slot` at `now`, if its gate lets it.
+    pub fn owner(&self, slot: Slot, now: Millis, gates: &Gates) -> Side {
+        let drawn = |variant| gates.drawn(self, variant, now);
+        let owner = self.shares.owner_now(slot, drawn);
         owner.map_or(Side::Stable, Side::Variant)
     }
 
     /// Who sends `request`, by the first key that it has, as [`hash::caller`] tells callers apart;
     /// nothing if it has none, for nothing is issued here.
     pub fn caller_of(&self, request: &Request<'_>) -> Option<u32> {
-        let key = self.keys.iter().find_map(|source| source.value(request))?;
-        Some(hash::caller(&key))
+        Some(hash::caller(&self.key_of(request)?))
     }
 
-    fn share_at(&self, variant: usize, now: Millis) -> Share {
-        let variant = self.variants.get(variant);
-        variant.map_or(Share::NONE, |variant| variant.schedule.at(now))
+    /// Where the first key that `request` has falls; nothing is issued here either.
+    pub fn slot_of(&self, request: &Request<'_>) -> Option<Slot> {
+        Some(self.scheme.slot(&self.key_of(request)?))
+    }
+
+    fn key_of<'r>(&self, request: &Request<'r>) -> Option<Cow<'r, [u8]>> {
+        self.keys.iter().find_map(|source| source.value(request))
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Rule {
     pub when: Vec<Condition>,
     /// What it decides, if anything.
     pub decides: Option<Forced>,
+    /// Whether the variant that it decides on is reached though its gate is shut.
+    pub even_shut: bool,
     /// Headers set on the request.
     pub set_headers: Vec<(String, String)>,
 }

@@ -300,6 +300,13 @@ impl Shares {
         self.places.iter().enumerate().position(owns)
     }
 
+    /// Whether `slot` is among the first slots of `variant`, up to `share` of all, though that be
+    /// more than the variant was laid out with.
+    pub fn is_first(&self, slot: Slot, variant: usize, share: Share) -> bool {
+        let place = self.places.get(variant);
+        place.is_some_and(|(anchor, _)| anchor.range(share).contains(slot))
+    }
+
     /// The slots that `variant` was laid out with; `None` if there is no such variant.
     pub fn range(&self, variant: usize) -> Option<SlotRange> {
         let &(anchor, share) = self.places.get(variant)?;

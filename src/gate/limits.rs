@@ -4,6 +4,8 @@
 //! (of at least a tick), each eighth with a canary request in it must be beyond the bound, and one
 //! that is not starts the count anew. An eighth without canary requests says nothing either way.
 //! Errors are the canary's after the key cap, so that one caller's retries cross no limit.
+//! Requests are enough, for [`Limit::min_requests`], if as many came; for request rates, if as many
+//! were due: none at all is what a lower bound is for.
 //! Percentiles come from the histogram, straight within a bucket; in the open last one they are
 //! its lower bound.
 //!
@@ -101,7 +103,8 @@ pub struct Limit {
     pub bound: Bound,
     /// How long it must be crossed.
     pub lasting: Duration,
-    /// How many requests of the canary (pairs, for diffs) that time must hold at least.
+    /// How many requests of the canary (pairs, for diffs; requests that were due, for request rates)
+    /// that time must hold at least.
     pub min_requests: u64,
 }
 
@@ -112,6 +115,8 @@ pub struct LimitWatch {
     part: Part,
     crossed_s: f64,
     crossed: Pair,
+    /// Requests that were due meanwhile.
+    due: f64,
     /// Whether the last part ended the wait and held enough.
     fired: bool,
 }
@@ -137,6 +142,7 @@ impl LimitWatch {
             part: Part::default(),
             crossed_s: 0.0,
             crossed: Pair::default(),
+            due: 0.0,
             fired: false,
         }
     }
@@ -176,8 +182,13 @@ impl LimitWatch {
         }
         self.crossed_s += part.age_s;
         self.crossed.add(part.pair);
-        self.fired = self.crossed_s >= lasting - 1e-6
-            && self.crossed.canary.n >= self.limit.min_requests as f64;
+        self.due += part.expected;
+        let requests = match self.limit.quantity {
+            Quantity::RequestRate => self.due,
+            _ => self.crossed.canary.n,
+        };
+        let enough = requests >= self.limit.min_requests as f64;
+        self.fired = self.crossed_s >= lasting - 1e-6 && enough;
     }
 }
 
@@ -383,7 +394,7 @@ mod tests {
             quantity: Quantity::RequestRate,
             bound: Bound::Below(0.5),
             lasting: Duration::from_secs(8),
-            min_requests: 0,
+            min_requests: 100,
         };
         let run = |n| {
             fires(
@@ -391,7 +402,8 @@ mod tests {
                 (0..20).map(|_| tick(requests(10, 0), requests(n, 0))),
             )
         };
-        assert_eq!(run(0), Some(8));
+        // Ten a second are due.
+        assert_eq!(run(0), Some(10));
         assert_eq!(run(9), None);
     }
 

@@ -49,7 +49,7 @@ pub use budget::{Budget, BudgetSettings};
 pub use detector::sample::{Pair, Sample};
 pub use input::{At, Canary, Counts, Group, KeySlot, Ppm, Stable, Tick};
 pub use limits::{Bound, Limit, Quantity};
-pub use settings::{Reopen, Settings, Signals, SlowCounts};
+pub use settings::{Reopen, RouteSettings, Settings, Signals, SlowCounts};
 pub use state::State;
 pub use words::{Change, Held, History, Position, Reason, Signal, Verdict};
 

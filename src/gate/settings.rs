@@ -1,5 +1,6 @@
 //! What people set about a gate. The policy builds these; every default is the policy's default.
 
+use super::budget::BudgetSettings;
 use super::detector::watch::Terms;
 use super::limits::Limit;
 use super::state::Terms as Transitions;
@@ -59,6 +60,15 @@ impl Default for Settings {
 pub const DEFAULT_BOUNDS_MS: [f64; 13] = [
     1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0,
 ];
+
+/// The settings of the gates of one route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteSettings {
+    /// One for each variant, in the order of the policy.
+    pub variants: Vec<Settings>,
+    /// The route's error budget, if it has one.
+    pub budget: Option<BudgetSettings>,
+}
 
 /// Which signals are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

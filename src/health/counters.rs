@@ -332,6 +332,8 @@ mod tests {
             "carried",
             "share",
             "rest",
+            "gate-shut",
+            "gate-probing",
         ];
         assert_eq!(words[..first.len()], first);
         assert!(words.len() <= MOST_REASONS);

@@ -69,8 +69,9 @@ impl RouteHealth {
         }
     }
 
-    /// Counts a decision for `side`. One that the shares made (reasons `share` and `rest`) for a
-    /// caller who is known is a draw too: `asked` tells the share of each side at that moment.
+    /// Counts a decision for `side`. One that the shares made (reasons `share` and `rest`, or a gate
+    /// that kept out who had drawn the variant) for a caller who is known is a draw too: `asked`
+    /// tells the share of each side at that moment, as the gates left it.
     pub fn decided(
         &mut self,
         side: route::Side,
@@ -83,7 +84,11 @@ impl RouteHealth {
         if let Some(side) = self.delta.sides.get_mut(got) {
             side.counters.decide(reason);
         }
-        let (Reason::Share | Reason::Rest, Some(caller)) = (reason, caller) else {
+        let caller = match reason {
+            Reason::Share | Reason::Rest | Reason::GateShut | Reason::GateProbing => caller,
+            _ => None,
+        };
+        let Some(caller) = caller else {
             return;
         };
         for (index, side) in self.delta.sides.iter_mut().enumerate() {

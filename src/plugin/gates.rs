@@ -162,7 +162,8 @@ impl Judged {
 
     /// Sets the gauges of the route at `index`.
     pub fn show(&self, in_force: &InForce, policy: &Policy, index: usize) {
-        let (Some(gates), Some(settings)) = (self.routes.get(index), policy.gates.get(index)) else {
+        let (Some(gates), Some(settings)) = (self.routes.get(index), policy.gates.get(index))
+        else {
             return;
         };
         let sides = in_force.stats.sides(index).iter();
@@ -199,7 +200,9 @@ impl Judged {
     /// Gives the orders, if they are others than the last.
     pub fn order(&mut self, policy: &Policy, now: Millis) {
         let routes = policy.assigner.routes.iter().zip(&self.routes);
-        let orders: Vec<Order<'_>> = routes.flat_map(|(route, gates)| orders_of(route, gates, now)).collect();
+        let orders: Vec<Order<'_>> = routes
+            .flat_map(|(route, gates)| orders_of(route, gates, now))
+            .collect();
         if let Some(bytes) = orders::write(&orders)
             && bytes != self.orders
             && host::set_shared(&orders::key(&policy.name), &bytes).is_ok()
@@ -240,7 +243,10 @@ fn orders_of<'r>(
         let gate = gates.gate(place)?;
         let ceiling = match i64::try_from(gates.stopped(place)) {
             Ok(0) => Ppm::ALL,
-            Ok(stopped) => Ppm(variant.schedule.at(Millis(now.0.saturating_sub(stopped))).ppm()),
+            Ok(stopped) => Ppm(variant
+                .schedule
+                .at(Millis(now.0.saturating_sub(stopped)))
+                .ppm()),
             Err(_) => Ppm(0),
         };
         Some(Order {

@@ -2,9 +2,9 @@
 
 use super::host::{self, Kind};
 use crate::assign::Trust;
-use crate::gate::{self, Gate, Position, RouteSettings, Signal, Verdict};
 use crate::assign::decide::Reason;
 use crate::assign::route::{Route, STABLE, Side};
+use crate::gate::{self, Gate, Position, RouteSettings, Signal, Verdict};
 use crate::health::counters::Counters;
 use crate::health::latency::value;
 use crate::health::outcome::Outcome;
@@ -97,10 +97,8 @@ impl GateStats {
             let changes = with(&metric::GATE_CHANGES, word);
             (position, with(&metric::GATE_STATE, word), changes)
         };
-        let verdict =
-            |verdict: Verdict| (verdict, with(&metric::GATE_VERDICT, verdict.as_str()));
-        let evidence =
-            |signal: Signal| (signal, with(&metric::GATE_EVIDENCE, signal.as_str()));
+        let verdict = |verdict: Verdict| (verdict, with(&metric::GATE_VERDICT, verdict.as_str()));
+        let evidence = |signal: Signal| (signal, with(&metric::GATE_EVIDENCE, signal.as_str()));
         Self {
             open: Id::define(&metric::GATE_OPEN, &metric::GATE_OPEN.of(route, variant)),
             states: [Position::Open, Position::Probing, Position::Shut].map(state),

@@ -137,7 +137,9 @@ impl Stream {
         let Some(policy) = &in_force.policy else {
             let _ = apply(in_force, &strip(request, Trust::Edge));
             let decision = Decision::stable(Reason::NoPolicy);
-            in_force.counting.decided(&decision, Millis(0), &Passages::OPEN);
+            in_force
+                .counting
+                .decided(&decision, Millis(0), &Passages::OPEN);
             return Action::Continue;
         };
         let assigner = &policy.assigner;

@@ -58,7 +58,13 @@ impl Watch {
             let left = known.iter().find(|(name, _)| *name == route.name);
             let bound = bounds.iter().find(|(name, _)| *name == route.name);
             let bound = bound.map(|(_, bound)| *bound);
-            RouteWatch::new(&route.name, sides, left.map(|(_, bytes)| *bytes), bound, now)
+            RouteWatch::new(
+                &route.name,
+                sides,
+                left.map(|(_, bytes)| *bytes),
+                bound,
+                now,
+            )
         });
         let unrouted = RouteWatch::new(metric::NO_ROUTE, [STABLE], None, None, now);
         let routes = routes.chain([unrouted]).collect();
@@ -78,7 +84,9 @@ impl Watch {
         let reading = Reading::of(slots.iter().map(Vec::as_slice));
         for (index, watch) in self.routes.iter_mut().enumerate() {
             let came = watch.look(&reading, now);
-            let changed = self.gates.judge(in_force, policy, index, came.as_deref(), now);
+            let changed = self
+                .gates
+                .judge(in_force, policy, index, came.as_deref(), now);
             self.gates.tell(in_force, policy, &changed);
             self.gates.show(in_force, policy, index);
             if let Some(route) = policy.assigner.routes.get(index) {

@@ -21,6 +21,8 @@ pub mod yaml;
 
 use crate::assign::Assigner;
 use crate::assign::condition::Condition;
+use crate::assign::gates::{self, Gates, Passage};
+use crate::gate;
 use crate::health;
 use crate::report::page::Page;
 use decode::Decode;
@@ -43,8 +45,30 @@ pub struct Policy {
     pub access_log: bool,
     /// What is counted of each route, in the order of the routes.
     pub health: Vec<health::Settings>,
+    /// The gates of each route, in the order of the routes. A route with variants has gates,
+    /// whether it says so or not.
+    pub gates: Vec<gate::RouteSettings>,
     /// The pages that the filter serves.
     pub page: Option<Page>,
+}
+
+impl Policy {
+    /// The gates as far as people hold them: where each stands before anything was judged.
+    pub fn held_gates(&self) -> Gates {
+        let of = |settings: &gate::Settings| gates::Gate {
+            passage: match settings.held {
+                Some(gate::Held::Shut) => Passage::Shut,
+                Some(gate::Held::Open) | None => Passage::Open,
+            },
+            ..gates::Gate::default()
+        };
+        let routes = self.gates.iter();
+        Gates::new(
+            routes
+                .map(|route| route.variants.iter().map(of).collect())
+                .collect(),
+        )
+    }
 }
 
 /// Reads JSON text, as the filter is handed it.

@@ -4,69 +4,64 @@
 //! than none. A part that comes to act loses its line here.
 
 use super::problem::Problems;
-use super::tree::{Node, Value};
+use super::tree::Node;
 
-/// Where those parts stand; `*` is any element of a list.
-const NOT_YET: [&[&str]; 18] = [
-    &["flags"],
-    &["fleet"],
-    &["routes", "*", "shadow"],
-    &["routes", "*", "rescue"],
-    &["routes", "*", "maintenance"],
-    &["routes", "*", "experiment"],
-    &["routes", "*", "gate", "revision"],
-    &["routes", "*", "gate", "held"],
-    &["routes", "*", "gate", "signals"],
-    &["routes", "*", "gate", "falseAlarmEvery"],
-    &["routes", "*", "gate", "tolerance"],
-    &["routes", "*", "gate", "warmup"],
-    &["routes", "*", "gate", "limits"],
-    &["routes", "*", "gate", "budget"],
-    &["routes", "*", "gate", "reopen"],
-    &["routes", "*", "gate", "longLived"],
-    &["routes", "*", "gate", "advance"],
-    &["routes", "*", "rules", "*", "then", "evenShut"],
+/// Where those parts stand (`*` is any element of a list), and which of their values do not act; all
+/// if none is named.
+const NOT_YET: [(&[&str], &[&str]); 10] = [
+    (&["flags"], &[]),
+    (&["fleet"], &[]),
+    (&["routes", "*", "shadow"], &[]),
+    (&["routes", "*", "rescue"], &[]),
+    (&["routes", "*", "maintenance"], &[]),
+    (&["routes", "*", "experiment"], &[]),
+    (&["routes", "*", "gate", "advance"], &["onPass"]),
+    (&["routes", "*", "gate", "longLived"], &["cut"]),
+    (
+        &["routes", "*", "gate", "signals", "*"],
+        &["diffs", "conversions"],
+    ),
+    (
+        &["routes", "*", "gate", "limits", "*", "signal"],
+        &["conversionRate", "diffRate"],
+    ),
 ];
 
 /// Says "not supported yet" of every such part in `tree`.
 pub fn refuse(tree: &Node, problems: &mut Problems) {
-    for path in NOT_YET {
-        walk(tree, path, problems);
+    for (path, values) in NOT_YET {
+        walk(tree, path, values, problems);
     }
 }
 
-fn walk(node: &Node, path: &[&str], problems: &mut Problems) {
+fn walk(node: &Node, path: &[&str], values: &[&str], problems: &mut Problems) {
     let Some((step, rest)) = path.split_first() else {
-        if !is_default(node) {
+        let acts = |text| !values.is_empty() && !values.contains(&text);
+        if !node.text().is_some_and(acts) {
             problems.say("not supported yet", "leave it out");
         }
         return;
     };
     if *step == "*" {
         for (index, element) in node.elements().iter().enumerate() {
-            problems.at_index(index, |problems| walk(element, rest, problems));
+            problems.at_index(index, |problems| walk(element, rest, values, problems));
         }
     } else if let Some(member) = node.member(step) {
-        problems.at_key(step, |problems| walk(member, rest, problems));
-    }
-}
-
-/// What says no more than its absence would: `advance: clock`, `evenShut: false`.
-fn is_default(node: &Node) -> bool {
-    match &node.value {
-        Value::Bool(value) => !value,
-        Value::Text(text) => text == "clock",
-        _ => false,
+        problems.at_key(step, |problems| walk(member, rest, values, problems));
     }
 }
 
 /// The parts as the reference page lists them.
 #[cfg(feature = "cli")]
 pub fn listed() -> String {
-    let paths = NOT_YET
-        .iter()
-        .map(|path| format!("`{}`", path.join(".").replace(".*", "[]")));
-    paths.collect::<Vec<_>>().join(", ")
+    let paths = NOT_YET.iter().map(|(path, values)| {
+        let path = path.join(".").replace(".*", "[]");
+        match values.join("`, `") {
+            values if values.is_empty() => format!("`{path}`"),
+            values => format!("`{path}` with `{values}`"),
+        }
+    });
+    paths.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -76,9 +71,12 @@ mod tests {
     #[test]
     fn a_part_that_does_not_act_is_refused_and_named() {
         let text = br#"{"fleet": {"cluster": "p", "authority": "p"}, "routes": [
-            {"name": "a", "gate": {"held": "shut", "advance": "clock"}, "experiment": {"goals": []}},
-            {"name": "b", "rules": [{"name": "t", "when": [{"path": {}, "exact": "/"}],
-             "then": {"variant": "stable", "evenShut": true}}]}]}"#;
+            {"name": "a", "gate": {"budget": {"objective": "99%", "window": "1d"},
+             "advance": "clock", "longLived": "keep"}, "experiment": {"goals": []}},
+            {"name": "b", "gate": {"budget": {"objective": "99%", "window": "1d"},
+             "advance": "onPass", "longLived": "cut", "signals": ["errors", "slow", "diffs"],
+             "limits": [{"signal": "p99", "above": "1s", "for": "1m"},
+                        {"signal": "diffRate", "above": "1%", "for": "1m"}]}}]}"#;
         let refusal = policy::read(text).unwrap_err();
         let shown: Vec<String> = refusal.problems.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -86,8 +84,10 @@ mod tests {
             [
                 "fleet: not supported yet; leave it out",
                 "routes[0].experiment: not supported yet; leave it out",
-                "routes[0].gate.held: not supported yet; leave it out",
-                "routes[1].rules[0].then.evenShut: not supported yet; leave it out",
+                "routes[1].gate.advance: not supported yet; leave it out",
+                "routes[1].gate.longLived: not supported yet; leave it out",
+                "routes[1].gate.signals[2]: not supported yet; leave it out",
+                "routes[1].gate.limits[1].signal: not supported yet; leave it out",
             ]
         );
     }

@@ -115,25 +115,35 @@ fn wrong<T>(text: &str, what: &str, write: &str) -> Read<T> {
 }
 
 fn percent(text: &str) -> Read<u32> {
-    const WRITE: &str = "a percentage from 0% to 100% with at most four decimals, as in \"0.25%\"";
+    percentage(text, 100)
+}
+
+/// Reads a percentage of at most `most` percent, which is at most 4,000; parts per million.
+///
+/// # Errors
+/// What is wrong, and what to write.
+pub fn percentage(text: &str, most: u32) -> Read<u32> {
+    let write =
+        format!("a percentage from 0% to {most}% with at most four decimals, as in \"0.25%\"");
+    let write = write.as_str();
     let Some(number) = text.strip_suffix('%') else {
-        return wrong(text, "has no % at its end", WRITE);
+        return wrong(text, "has no % at its end", write);
     };
     let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(decimals) {
-        return wrong(text, "is not a percentage", WRITE);
+        return wrong(text, "is not a percentage", write);
     }
     if decimals.len() > 4 {
-        return wrong(text, "has more than four decimals", WRITE);
+        return wrong(text, "has more than four decimals", write);
     }
     let parts = whole.parse::<u32>().ok().and_then(|whole| {
         let decimals = format!("{decimals:0<4}").parse::<u32>().ok()?;
         whole.checked_mul(PPM_PER_PERCENT)?.checked_add(decimals)
     });
     match parts {
-        Some(parts) if parts <= 100 * PPM_PER_PERCENT => Ok(parts),
-        _ => wrong(text, "is more than 100%", WRITE),
+        Some(parts) if parts <= most.saturating_mul(PPM_PER_PERCENT) => Ok(parts),
+        _ => wrong(text, &format!("is more than {most}%"), write),
     }
 }
 
@@ -149,7 +159,11 @@ const UNITS: [(&str, u64); 5] = [
 /// A hundred years: longer is a slip of the pen, and sums of two still fit everywhere.
 const LONGEST_PERIOD: u64 = 36_525 * 86_400_000;
 
-fn period(text: &str) -> Read<u64> {
+/// Reads a length of time; milliseconds.
+///
+/// # Errors
+/// What is wrong, and what to write.
+pub fn period(text: &str) -> Read<u64> {
     const WRITE: &str = "a length of time such as 200ms, 30s, 10m, 1h30m or 30d";
     let mut rest = text;
     let mut sum = 0_u64;

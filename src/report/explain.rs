@@ -4,6 +4,7 @@
 
 use crate::assign::Mode;
 use crate::assign::decide::Decision;
+use crate::assign::gates::Gates;
 use crate::assign::ramp::Millis;
 use crate::request::Request;
 use std::fmt::Write;
@@ -23,8 +24,9 @@ pub fn asks(request: &Request<'_>) -> bool {
 
 /// `route=checkout; variant=canary; reason=share; key=header:x-user-id; slot=4711; share=10000`:
 /// members that say nothing are left out, and `rule` and `mode` (unless it enforces) come where
-/// they matter. The share is that of the variant decided on, in parts per million.
-pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis) -> String {
+/// they matter. The share is that of the variant decided on, in parts per million, with what its gate keeps
+/// out taken off.
+pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis, gates: &Gates) -> String {
     let mut text = members(decision, "; ");
     if let Some(rule) = decision.rule {
         let _ = write!(text, "; rule={}", rule.name);
@@ -36,7 +38,8 @@ pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis) -> String {
         let _ = write!(text, "; slot={}", slot.get());
     }
     if let Some(route) = decision.route {
-        let _ = write!(text, "; share={}", route.share_of(decision.side, now).ppm());
+        let share = route.share_of(decision.side, now, gates);
+        let _ = write!(text, "; share={}", share.ppm());
     }
     if mode == Mode::Observe {
         text.push_str("; mode=observe");

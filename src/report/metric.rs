@@ -65,7 +65,7 @@ metrics! {
     FAILING_CALLERS = Gauge "serinus_failing_callers" ["route", "variant"]
         "Different callers who had an error in this minute or the one before, estimated; 7,000 means at least that.";
     SHARE_ASKED = Gauge "serinus_share_asked_ppm" ["route", "variant"]
-        "The share that the policy gives the variant now, in parts per million.";
+        "The share that the policy and the gate give the variant now, in parts per million.";
     SHARE_SEEN = Gauge "serinus_share_seen_ppm" ["route", "variant"]
         "The part of the draws of the last minutes that fell on the variant, in parts per million.";
     SHARE_OFF = Gauge "serinus_share_off" ["route", "variant"]
@@ -134,7 +134,12 @@ pub fn sides(route: &Route) -> impl Iterator<Item = Side> {
 /// The reasons that can lead to `side`.
 pub fn reasons(side: Side, trust: Trust) -> impl Iterator<Item = Reason> {
     let by_key: &[Reason] = match side {
-        Side::Stable => &[Reason::NoKey, Reason::Rest],
+        Side::Stable => &[
+            Reason::NoKey,
+            Reason::Rest,
+            Reason::GateShut,
+            Reason::GateProbing,
+        ],
         Side::Variant(_) => &[Reason::Share],
     };
     let carried = (trust == Trust::Mesh).then_some(Reason::Carried);

@@ -73,7 +73,12 @@ def test_with_a_bad_policy_from_the_start_everybody_is_stable(
 
 
 UNSUPPORTED = {
-    "gate": {"gate": {"revision": "1"}},
+    "gate.advance": {"gate": {"advance": "onPass"}},
+    "gate.longLived": {"gate": {"longLived": "cut"}},
+    "gate.signals": {"gate": {"signals": ["errors", "diffs"]}},
+    "gate.limits[0].signal": {
+        "gate": {"limits": [{"signal": "conversionRate", "below": "1%", "for": "1m"}]}
+    },
     "shadow": {"shadow": {"cluster": "shop-v2", "share": "1%", "methods": ["GET"]}},
     "rescue": {"rescue": {"cluster": "shop-v1", "methods": ["GET"]}},
     "maintenance": {"maintenance": {"enabled": True}},
@@ -89,8 +94,6 @@ def test_parts_that_do_not_act_yet_are_refused(start, upstreams: Upstreams) -> N
     flag = {"name": "f", "default": "off", "values": [{"value": "on", "share": "5%"}]}
     cases["flags"] = policy(route("shop"), flags=[flag])
     cases["fleet"] = policy(route("shop"), fleet={"cluster": "p", "authority": "p.example"})
-    even_shut = rule("r", {"path": {}, "exact": "/"}, {"variant": "canary", "evenShut": True})
-    cases["evenShut"] = policy(route("shop", rules=[even_shut]))
     for place, unsupported in cases.items():
         before = len(envoy.log)
         envoy.apply(unsupported)

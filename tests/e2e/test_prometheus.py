@@ -25,7 +25,10 @@ OUTCOMES = """ok slow aborted refused error_status error_connect error_reset_bef
 ROUTES = ["checkout", "shop"]
 VARIANTS = ["stable", "canary"]
 SHARE_PPM = {"stable": 600_000, "canary": 400_000}
-REASONS = {"stable": ["no-key", "rest", "rule"], "canary": ["share", "rule"]}
+REASONS = {
+    "stable": ["no-key", "rest", "rule", "gate-shut", "gate-probing"],
+    "canary": ["share", "rule"],
+}
 POLICY = policy(*(route(name, share="40%") for name in ROUTES), page=PAGE)
 DURATION = "serinus_request_duration_milliseconds"
 

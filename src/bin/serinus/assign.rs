@@ -5,6 +5,7 @@ use crate::policy_file;
 use serde::{Deserialize, Serialize};
 use serinus::assign::Mode;
 use serinus::assign::decide::{Decision, Reason};
+use serinus::assign::gates::Gates;
 use serinus::assign::ramp::Millis;
 use serinus::assign::route::STABLE;
 use serinus::policy::Policy;
@@ -17,7 +18,7 @@ const ABOUT: &str = "\
 Say for each request which variant it would get, and why
 
 Reads one request a line (JSON Lines) and prints one decision a line, in order. It is the filter's \
-own core: a proxy with this policy decides the same.";
+own core: a proxy with this policy decides the same, unless a gate of its own is shut.";
 
 const HELP: &str = r#"A request: {"method","path","headers":[[name,value],…],"source","at"}
   headers may hold `host` or `:authority`; source is the caller's address; at (RFC 3339, for ramps)
@@ -25,10 +26,12 @@ const HELP: &str = r#"A request: {"method","path","headers":[[name,value],…],"
 
 A decision: {"route","variant","reason","key","slot","share"}
   reason  no-route, no-key, rule, carried, share or rest (the key fell outside every share);
-          no-policy where the policy's mode is bypass
+          gate-shut where the policy holds the variant's gate shut; no-policy where the policy's mode
+          is bypass
   key     where the key came from, never its value; null where none was drawn with
   slot    where the key fell, 0 to 999999
-  share   that of the variant decided on, in parts per million
+  share   that of the variant decided on, in parts per million; a gate that is held shut leaves all
+          to stable
 
 Example:
   $ echo '{"method":"GET","path":"/checkout","headers":[["x-user-id","anna"]]}' |
@@ -58,11 +61,12 @@ pub struct Args {
 /// A bad policy, the first line that is no request, or a file that cannot be read.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let policy = policy_file::one(&args.policy)?;
+    let gates = policy.held_gates();
     lines::each_line(args.requests.as_deref(), |line, out| {
         let line: Line<'_> = serde_json::from_str(line).map_err(|error| {
             format!("it is no request: {error}; `serinus assign --help` shows one")
         })?;
-        line.decide(&policy, out)
+        line.decide(&policy, &gates, out)
     })
 }
 
@@ -95,7 +99,7 @@ struct Answer<'p> {
 }
 
 impl Line<'_> {
-    fn decide(&self, policy: &Policy, out: &mut Vec<u8>) -> Result<(), String> {
+    fn decide(&self, policy: &Policy, gates: &Gates, out: &mut Vec<u8>) -> Result<(), String> {
         let now = match &self.at {
             Some(at) => moment(at).map_err(|(what, write)| format!("at: {what}; {write}"))?,
             None => clock(),
@@ -121,15 +125,19 @@ impl Line<'_> {
         let now = Millis(now);
         let decision = match policy.assigner.mode {
             Mode::Bypass => Decision::stable(Reason::NoPolicy),
-            Mode::Enforce | Mode::Observe => policy.assigner.decide(&request, now, &mut random),
+            Mode::Enforce | Mode::Observe => {
+                let assigner = &policy.assigner;
+                assigner.decide(&request, now, gates, &mut random)
+            }
         };
-        serde_json::to_writer(&mut *out, &answer(&decision, now)).map_err(|e| e.to_string())?;
+        serde_json::to_writer(&mut *out, &answer(&decision, now, gates))
+            .map_err(|e| e.to_string())?;
         out.push(b'\n');
         Ok(())
     }
 }
 
-fn answer<'p>(decision: &Decision<'p>, now: Millis) -> Answer<'p> {
+fn answer<'p>(decision: &Decision<'p>, now: Millis, gates: &Gates) -> Answer<'p> {
     let route = decision.route;
     Answer {
         route: route.map(|route| route.name.as_str()),
@@ -137,7 +145,7 @@ fn answer<'p>(decision: &Decision<'p>, now: Millis) -> Answer<'p> {
         reason: decision.reason.word(),
         key: decision.key.map(ToString::to_string),
         slot: decision.slot.map(|slot| slot.get()),
-        share: route.map(|route| route.share_of(decision.side, now).ppm()),
+        share: route.map(|route| route.share_of(decision.side, now, gates).ppm()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! whether it is used depends on there being no problem at all.
 
 mod condition;
+mod gate;
 mod header;
 mod health;
 mod key;
@@ -33,11 +34,15 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         Some(raw::Mode::Enforce) | None => Mode::Enforce,
     };
     own::refuse(raw, trust, problems);
-    let routes = raw.routes.as_ref().map_or_else(Vec::new, |routes| {
+    let name = raw
+        .name
+        .as_ref()
+        .map_or_else(|| DEFAULT_NAME.to_owned(), |name| name.0.clone());
+    let (routes, gates) = raw.routes.as_ref().map_or_else(Default::default, |routes| {
         problems.at_key("routes", |problems| {
             at_most(MOST_ROUTES, routes.0.len(), problems);
             unique(routes, |route| &route.name.0, problems);
-            route::routes(routes, trust, problems)
+            route::routes(&name, routes, trust, problems)
         })
     });
     let explain = raw.explain.as_ref().map(|explain| {
@@ -47,10 +52,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
     });
     let report = raw.report.as_ref();
     Some(Policy {
-        name: raw
-            .name
-            .as_ref()
-            .map_or_else(|| DEFAULT_NAME.to_owned(), |name| name.0.clone()),
+        name,
         assigner: Assigner {
             mode,
             trust,
@@ -60,6 +62,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         explain,
         access_log: report.and_then(|report| report.access_log).unwrap_or(true),
         health: health::settings(raw),
+        gates,
         page: raw
             .page
             .as_ref()

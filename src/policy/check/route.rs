@@ -1,12 +1,13 @@
 //! Routes.
 
 use super::condition::{Tests, pattern};
-use super::{key, rule, variant};
+use super::{gate, key, rule, variant};
 use crate::assign::Trust;
 use crate::assign::hash::Scheme;
 use crate::assign::ramp::Schedule;
 use crate::assign::route::{HeaderMatch, HostMatch, Matcher, PathMatch, Route, RouteId};
 use crate::assign::share::Share;
+use crate::gate::RouteSettings;
 use crate::policy::decode::{List, listed};
 use crate::policy::problem::Problems;
 use crate::policy::raw;
@@ -18,14 +19,21 @@ const TESTS: [&str; 7] = [
     "exact", "prefix", "suffix", "contains", "regex", "in", "present",
 ];
 
-/// The routes of a policy.
-pub fn routes(list: &List<raw::Route>, trust: Trust, problems: &mut Problems) -> Vec<Route> {
+/// The routes of the policy with this name, and their gates.
+pub fn routes(
+    policy: &str,
+    list: &List<raw::Route>,
+    trust: Trust,
+    problems: &mut Problems,
+) -> (Vec<Route>, Vec<RouteSettings>) {
     let route = |(index, raw): &(usize, raw::Route)| {
         problems.at_index(*index, |problems| {
-            route(RouteId(*index), raw, trust, problems)
+            let route = route(RouteId(*index), raw, trust, problems);
+            let gates = gate::settings(policy, raw, &route.variants, problems);
+            (route, gates)
         })
     };
-    list.0.iter().map(route).collect()
+    list.0.iter().map(route).unzip()
 }
 
 fn route(id: RouteId, raw: &raw::Route, trust: Trust, problems: &mut Problems) -> Route {

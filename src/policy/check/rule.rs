@@ -41,10 +41,19 @@ fn rule(raw: &raw::Rule, variants: &[Variant], known: bool, problems: &mut Probl
         }
         (decides, set_headers)
     });
+    let even_shut = raw.then.even_shut.unwrap_or(false);
+    if even_shut && !matches!(decides, None | Some(Forced::Side(Side::Variant(_)))) {
+        problems.at_key("then", |problems| {
+            problems.at_key("evenShut", |problems| {
+                problems.say("no gate stands before what it chooses", "leave it out");
+            });
+        });
+    }
     Rule {
         name: raw.name.0.clone(),
         when,
         decides,
+        even_shut,
         set_headers,
     }
 }

@@ -4,19 +4,21 @@ use crate::policy::decode::{Factor, Whole, choice, record};
 use crate::policy::value::{Percent, Period, Text};
 
 record! {
-    /// When to send everybody back to stable.
+    /// When to send everybody back to stable. Every variant has a gate, with these defaults if the
+    /// route names none: it compares the variant with stable, at the same time, in the same proxy.
     pub struct Gate {
         /// A new one makes the gate start afresh; any other change of the policy keeps its state.
         "revision" => revision: Option<Text>,
         /// A person holds the gate so, whatever the evidence. Default: nobody does.
         "held" => held: Option<Held>,
-        /// What is judged. Default: all that the route collects.
+        /// What is judged against stable, at least one. Default: all that the route collects.
         "signals" => signals: Option<Vec<Signal>>,
-        /// How seldom a good canary may be shut. Default: `30d`.
+        /// How seldom a good canary may be shut, at least `1h`. Default: `30d`.
         "falseAlarmEvery" => false_alarm_every: Option<Period>,
-        /// By which factor the canary may be worse. Default: 1.2.
+        /// By which factor the canary's rates may be worse than stable's. Default: 1.2.
         "tolerance" => tolerance: Option<Factor>,
-        /// How long after a start nothing is judged. Default: `60s`.
+        /// From the canary's first request on, and again with a new `revision`, this long nothing is
+        /// judged; at most `1d`. Default: `60s`.
         "warmup" => warmup: Option<Period>,
         /// What moves a ramp. Default: `clock`.
         "advance" => advance: Option<Advance>,
@@ -24,7 +26,7 @@ record! {
         "limits" => limits: Option<Vec<Limit>>,
         /// The errors that a route may spend.
         "budget" => budget: Option<Budget>,
-        /// How the gate opens again. Default: never by itself.
+        /// How the gate opens again. Default: never by itself, but by a new `revision`.
         "reopen" => reopen: Option<Reopen>,
         /// What happens to connections that are open when it shuts. Default: `keep`.
         "longLived" => long_lived: Option<LongLived>,
@@ -34,9 +36,9 @@ record! {
 choice! {
     /// A person's word.
     pub enum Held {
-        /// Shut.
+        /// Nobody but rules with `evenShut` reaches the canary.
         "shut" => Shut,
-        /// Open.
+        /// The shares and rules hold, whatever is found.
         "open" => Open,
     }
 }
@@ -86,7 +88,7 @@ choice! {
         "p95" => P95,
         /// The 99th percentile of the latency.
         "p99" => P99,
-        /// Requests against stable's, each by its share.
+        /// Requests against what the shares and stable's requests let expect, as 100%.
         "requestRate" => RequestRate,
         /// Conversions per request.
         "conversionRate" => ConversionRate,
@@ -96,19 +98,21 @@ choice! {
 }
 
 record! {
-    /// A bound that shuts the gate by itself: one of `above`, `below` and `belowStableBy`.
+    /// A bound that shuts the gate by itself, whatever stable does: one of `above`, `below` and
+    /// `belowStableBy`.
     pub struct Limit {
         /// What it looks at.
         "signal" => signal: LimitSignal,
         /// Shut above this: a percentage, or a time for p50, p95 and p99.
         "above" => above: Option<Text>,
-        /// Shut below this.
+        /// Shut below this; not for errorRate and diffRate.
         "below" => below: Option<Text>,
-        /// Shut when it is less than stable's by this part.
+        /// Shut when it is less than stable's by this part; only for requestRate and conversionRate.
         "belowStableBy" => below_stable_by: Option<Percent>,
-        /// For how long it must be so.
+        /// For how long it must be so all along, `1s` to `1d`.
         "for" => lasting: Period,
-        /// With fewer requests in that time nothing is said. Default: 100.
+        /// With fewer requests (for requestRate: fewer that were due) in that time nothing is said.
+        /// Default: 100.
         "minRequests" => min_requests: Option<Whole<1, 1_000_000_000>>,
     }
 }
@@ -116,9 +120,9 @@ record! {
 record! {
     /// The errors that a route may spend.
     pub struct Budget {
-        /// The part of requests that must be good.
+        /// The part of the route's requests that must be good; less than 100%.
         "objective" => objective: Percent,
-        /// Over how long; one proxy remembers a day.
+        /// Over how long, `1m` to `1d`: one proxy remembers a day.
         "window" => window: Period,
         /// Ramps stop while less than this is left. Default: `0%`.
         "freezeBelow" => freeze_below: Option<Percent>,
@@ -128,7 +132,7 @@ record! {
 record! {
     /// How the gate opens again: by letting few requests through and looking.
     pub struct Reopen {
-        /// How long after it shut.
+        /// How long after it shut, at least `1s`; twice as long after each failure.
         "after" => after: Period,
         /// The longest wait after several failures.
         "max" => max: Period,

@@ -34,7 +34,7 @@ record! {
         "rules" => rules: Option<List<Rule>>,
         /// What counts as an error.
         "health" => health: Option<Health>,
-        /// When to send everybody back to stable.
+        /// When to send everybody back to stable. Default: the gate with all its defaults.
         "gate" => gate: Option<Gate>,
         /// Copies of requests to another version, and the comparison of the answers.
         "shadow" => shadow: Option<Shadow>,

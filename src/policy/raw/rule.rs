@@ -23,7 +23,8 @@ record! {
     pub struct Then {
         /// The variant's name, or `stable`.
         "variant" => variant: Option<Name>,
-        /// Whether the rule holds while the gate is shut: for testers. Default: `false`.
+        /// Whether the rule's variant is reached while its gate is shut: for testers. Otherwise the
+        /// request goes to stable then, and gets no headers of the rule. Default: `false`.
         "evenShut" => even_shut: Option<bool>,
         /// An answer from the proxy itself.
         "respond" => respond: Option<Respond>,

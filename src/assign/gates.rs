@@ -1,0 +1,86 @@
+//! How far the gates let callers through to their variants.
+//!
+//! Who judges the variants hands this in with each decision; it is no part of the policy, and may
+//! differ between proxies. Slots and keys stay what they are under it, so a gate that opens again
+//! lets the very callers in that it kept out.
+
+use super::ramp::Millis;
+use super::route::{Route, RouteId};
+use super::share::Share;
+
+/// What one gate lets through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Passage {
+    /// Whoever the policy gives the variant.
+    #[default]
+    Open,
+    /// Of those the callers on the first slots of the variant's, up to this share of all slots: one
+    /// that grows moves nobody out. What rules and earlier hops chose is let in by the same slots,
+    /// whatever the variant's own share; a request without a key is not.
+    Probing(Share),
+    /// Nobody but for rules that say `evenShut`.
+    Shut,
+}
+
+impl Passage {
+    /// The most that this lets of a share.
+    fn most(self) -> Share {
+        match self {
+            Self::Open => Share::ALL,
+            Self::Probing(share) => share,
+            Self::Shut => Share::NONE,
+        }
+    }
+}
+
+/// One variant's gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gate {
+    /// What it lets through.
+    pub passage: Passage,
+    /// The variant's share is at most this: for ramps that are stopped where they are. A ramp that
+    /// is to go on where it stopped gets its share at an earlier moment.
+    pub ceiling: Share,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            passage: Passage::Open,
+            ceiling: Share::ALL,
+        }
+    }
+}
+
+/// The gates of all routes. One that is not named is open and has no ceiling.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gates(Vec<Vec<Gate>>);
+
+impl Gates {
+    /// All are open.
+    pub const OPEN: Self = Self(Vec::new());
+
+    /// The gates of each route's variants, in the order of the policy.
+    pub fn new(gates: Vec<Vec<Gate>>) -> Self {
+        Self(gates)
+    }
+
+    /// The gate of `route`'s variant at the place `variant`.
+    pub fn of(&self, route: RouteId, variant: usize) -> Gate {
+        let gate = self.0.get(route.0).and_then(|route| route.get(variant));
+        gate.copied().unwrap_or_default()
+    }
+
+    /// The share by the policy at `now`, up to the ceiling; the gate itself is not asked.
+    pub(super) fn drawn(&self, route: &Route, variant: usize, now: Millis) -> Share {
+        let schedule = route.variants.get(variant).map(|v| v.schedule.at(now));
+        let share = schedule.unwrap_or(Share::NONE);
+        share.min(self.of(route.id, variant).ceiling)
+    }
+
+    /// The part of that which gets through.
+    pub(super) fn let_in(&self, route: &Route, variant: usize, now: Millis) -> Share {
+        let most = self.of(route.id, variant).passage.most();
+        self.drawn(route, variant, now).min(most)
+    }
+}
