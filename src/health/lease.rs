@@ -28,7 +28,7 @@ pub struct Candidate {
     pub id: u64,
     /// The version of its policy.
     pub policy: u32,
-    /// Since when it has had that policy.
+    /// Since when that policy has been in force in the process.
     pub configured: Millis,
 }
 

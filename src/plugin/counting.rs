@@ -100,14 +100,16 @@ impl Counting {
         }
     }
 
-    /// Hands on what was counted.
-    pub fn flush(&self, stats: &Stats) {
+    /// Hands on what was counted. If it is the last time, nothing waits: what the ledger did not
+    /// take is told to the metrics alone, and counted as lost.
+    pub fn flush(&self, stats: &Stats, last: bool) {
         let mut routes = self.routes.borrow_mut();
         if routes.iter().any(RouteHealth::is_dirty) {
-            let taken = self.ledger.add(&routes, self.now.get());
-            if taken == Taken::Later {
-                return;
-            }
+            let taken = match self.ledger.add(&routes, self.now.get()) {
+                Taken::Later if last => Taken::Lost,
+                Taken::Later => return,
+                taken => taken,
+            };
             let dirty = routes.iter_mut().enumerate();
             for (index, route) in dirty.filter(|(_, route)| route.is_dirty()) {
                 stats.tell_route(index, route.delta());

@@ -2,7 +2,8 @@
 //!
 //! An answer that was seen to its end and is no error costs four host calls (two looks at the
 //! clock, the status, the tries), and one for each thing that `report` asks for. One that is not
-//! costs up to two more, to learn who is to blame; one of gRPC, one more for its status.
+//! costs up to two more, to learn who is to blame; one of gRPC, one more for its status. Where it
+//! matters to the gate who sent it, and its key does not tell, the address is asked for: one more.
 
 use super::host;
 use super::root::InForce;

@@ -6,28 +6,27 @@ use super::stream::note;
 use super::watch;
 use crate::policy::Policy;
 use crate::report::page::{self, Answer, Asked};
-use proxy_wasm::types::Action;
 
 const HEADERS: [(&str, &str); 2] = [
     ("content-type", "application/json"),
     ("cache-control", "no-store"),
 ];
 
-/// Answers with a page. If the host can't, the request goes on as any other.
-pub fn serve(in_force: &InForce, policy: &Policy, asked: Asked) -> Action {
+/// Answers with a page; says whether the host did. If it can't, the request is to go on as any other.
+pub fn serve(in_force: &InForce, policy: &Policy, asked: Asked) -> bool {
     let known = in_force.name_and_version();
     let answer = match asked {
         Asked::Health => page::health(known, in_force.rejected.is_some()),
         Asked::Version => page::version(known),
-        Asked::State => Answer {
-            status: 200,
-            body: watch::document(in_force, policy).unwrap_or_default(),
+        Asked::State => match watch::document(in_force, policy) {
+            Some(body) => Answer { status: 200, body },
+            None => Answer {
+                status: 500,
+                body: "null\n".to_owned(),
+            },
         },
     };
     let headers = HEADERS.iter().copied();
     let replied = host::respond(answer.status, headers, answer.body.as_bytes());
-    match note(in_force, replied) {
-        Some(()) => Action::Pause,
-        None => Action::Continue,
-    }
+    note(in_force, replied).is_some()
 }

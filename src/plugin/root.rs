@@ -72,14 +72,14 @@ impl InForce {
     }
 
     fn flush(&self) {
-        self.counting.flush(&self.stats);
+        self.counting.flush(&self.stats, false);
     }
 }
 
 /// Requests outlive their policy: the last one takes what was counted since the last tick along.
 impl Drop for InForce {
     fn drop(&mut self) {
-        self.flush();
+        self.counting.flush(&self.stats, true);
     }
 }
 
@@ -203,7 +203,7 @@ impl Beat {
                 u64::from_le_bytes(*id)
             }),
             policy: in_force.number,
-            configured: now,
+            configured: in_force.since,
         });
         let key = lease::key(name);
         let Ok((value, number)) = host::shared_with_number(&key) else {

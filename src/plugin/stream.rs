@@ -80,8 +80,9 @@ impl HttpContext for Stream {
         let request = Request::new(&lines, &source);
         if let Some(policy) = &in_force.policy
             && let Some(asked) = policy.page.as_ref().and_then(|page| page.asked(&request))
+            && pages::serve(&in_force, policy, asked)
         {
-            return pages::serve(&in_force, policy, asked);
+            return Action::Pause;
         }
         if property(&in_force, DECIDED).is_some() {
             return Action::Continue;

@@ -90,6 +90,17 @@ impl Filter {
         self.state().log_level = level;
     }
 
+    /// WebAssembly instructions that the filter ran since it started, in requests, ticks and
+    /// configurations.
+    pub fn instructions(&self) -> u64 {
+        self.vm.spent()
+    }
+
+    /// Size of the module's memory in bytes; it never shrinks.
+    pub fn memory_size(&mut self) -> usize {
+        self.vm.memory_size()
+    }
+
     /// Bytes of the module's memory.
     pub fn memory(&mut self, address: usize, length: usize) -> Vec<u8> {
         self.vm.memory(address, length)
@@ -232,16 +243,26 @@ impl Filter {
         }
         stream.response = Some(response.clone());
         stream.response_live = true;
-        let (count, end) = (response.headers.len() as u32, response.body.is_empty());
+        let ends = response.whole && response.trailers.is_empty();
+        let (count, end) = (
+            response.headers.len() as u32,
+            ends && response.body.is_empty(),
+        );
         let action = self
             .vm
             .call(Callback::ResponseHeaders, id, &[id, count, end.into()])?;
-        if action_of(action) == Action::Continue {
-            self.stream(id).response_live = false;
-            if !end {
-                let size = response.body.len() as u32;
-                self.vm.call(Callback::ResponseBody, id, &[id, size, 1])?;
-            }
+        if action_of(action) == Action::Pause {
+            return Ok(());
+        }
+        self.stream(id).response_live = false;
+        if !response.body.is_empty() {
+            let size = response.body.len() as u32;
+            self.vm
+                .call(Callback::ResponseBody, id, &[id, size, ends.into()])?;
+        }
+        if response.whole && !response.trailers.is_empty() {
+            let count = response.trailers.len() as u32;
+            self.vm.call(Callback::ResponseTrailers, id, &[id, count])?;
         }
         Ok(())
     }

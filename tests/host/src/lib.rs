@@ -31,8 +31,8 @@
 //!
 //! Where a rule of the real host is not obvious, the code says where it is known from: "measured"
 //! is a measurement on Envoy 1.40.0, the rest is the source of Envoy or of proxy-wasm-cpp-host.
-//! gRPC calls, shared queues, changes of a body and trailers are not modelled: calling them is a
-//! misuse.
+//! Trailers are told of, but cannot be read. gRPC calls, shared queues and changes of a body are not
+//! modelled: calling them is a misuse.
 
 pub mod abi;
 pub mod calls;

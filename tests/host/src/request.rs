@@ -126,21 +126,30 @@ impl Request {
 pub struct Response {
     pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
+    /// Whether the body comes to its end.
+    pub(crate) whole: bool,
+    pub(crate) trailers: Headers,
     pub(crate) details: String,
     pub(crate) flags: u64,
+    pub(crate) upstream: Option<Vec<u8>>,
+    pub(crate) attempts: u64,
     pub(crate) properties: BTreeMap<String, Vec<u8>>,
 }
 
 impl Response {
-    /// An upstream's response without a body.
+    /// An upstream's response without a body, from 10.0.0.7:8080 at the first try.
     pub fn status(status: u16) -> Self {
         let mut headers = Headers::default();
         headers.add(":status", status.to_string());
         Self {
             headers,
             body: Vec::new(),
+            whole: true,
+            trailers: Headers::default(),
             details: "via_upstream".to_owned(),
             flags: 0,
+            upstream: Some(b"10.0.0.7:8080".into()),
+            attempts: 1,
             properties: BTreeMap::new(),
         }
     }
@@ -159,6 +168,35 @@ impl Response {
         self
     }
 
+    /// One more trailer.
+    #[must_use]
+    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.trailers.add(name, value);
+        self
+    }
+
+    /// It breaks off, neither body nor trailers come to their end: what `response.code_details` and
+    /// `response.flags` say then.
+    #[must_use]
+    pub fn cut(mut self, details: &str, flags: u64) -> Self {
+        self.whole = false;
+        self.by_proxy(details, flags)
+    }
+
+    /// The host that was asked last, by its `upstream.address`.
+    #[must_use]
+    pub fn from(mut self, address: impl AsRef<[u8]>) -> Self {
+        self.upstream = Some(address.as_ref().to_vec());
+        self
+    }
+
+    /// How often the proxy tried.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u64) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
     /// Made by the proxy: its `response.code_details` and the bits of its `response.flags`.
     #[must_use]
     pub fn by_proxy(mut self, details: &str, flags: u64) -> Self {
@@ -173,6 +211,22 @@ impl Response {
         self.properties
             .insert(joined(path), value.as_ref().to_vec());
         self
+    }
+
+    /// `grpc-status` of the trailers, else of the headers, else what the HTTP status is mapped to,
+    /// of gRPC or not (measured).
+    pub(crate) fn grpc_status(&self) -> u64 {
+        let told = self.trailers.text("grpc-status");
+        let told = told.or_else(|| self.headers.text("grpc-status"));
+        told.and_then(|told| told.parse().ok())
+            .unwrap_or(match self.status_of() {
+                400 => 13,
+                401 => 16,
+                403 => 7,
+                404 => 12,
+                429 | 502..=504 => 14,
+                _ => 2,
+            })
     }
 
     pub(crate) fn status_of(&self) -> u16 {
@@ -198,6 +252,7 @@ impl LocalResponse {
     pub(crate) fn as_response(&self) -> Response {
         let status = u16::try_from(self.status).unwrap_or_default();
         let mut response = Response::status(status).by_proxy("", 0).body(&self.body);
+        (response.upstream, response.attempts) = (None, 0);
         for (name, value) in self.headers.iter() {
             response.headers.add(name, value);
         }

@@ -342,8 +342,30 @@ impl State {
             ["request", "time"] => Some(number(self.process.state().now.as_nanos() as u64)),
             ["source", "address"] => Some(stream.request.source.clone().into()),
             ["response", "code"] => Some(number(response?.status_of().into())),
-            ["response", "code_details"] => Some(response?.details.clone().into()),
-            ["response", "flags"] => Some(number(response?.flags)),
+            ["response", "code_details"] => match response {
+                Some(response) => Some(response.details.clone().into()),
+                None => self.is_logging().then(|| LEFT_DETAILS.into()),
+            },
+            ["response", "flags"] => Some(number(match response {
+                Some(response) => response.flags,
+                None if self.is_logging() => LEFT_FLAG,
+                None => 0,
+            })),
+            ["response", "grpc_status"] => Some(number(response?.grpc_status())),
+            ["upstream", "address"] => response?.upstream.clone(),
+            ["upstream", "request_attempt_count"] => Some(number(match response {
+                Some(response) => response.attempts,
+                None => self.is_logging().into(),
+            })),
+            // Before the end they are partial or 0; here always 0, so that nobody relies on them.
+            ["request" | "response", "total_size"] if !self.is_logging() => Some(number(0)),
+            ["request", "total_size"] => {
+                let request = &stream.request;
+                Some(number(size(&[&request.headers], &request.body)))
+            }
+            ["response", "total_size"] => Some(number(response.map_or(0, |response| {
+                size(&[&response.headers, &response.trailers], &response.body)
+            }))),
             ["filter_state", name] => stream
                 .filter_state
                 .get(name.strip_prefix("wasm.")?)
@@ -352,6 +374,17 @@ impl State {
             _ => None,
         }
     }
+}
+
+/// What Envoy says of a client that left before any response: flag DC.
+const LEFT_FLAG: u64 = 1 << 14;
+const LEFT_DETAILS: &str = "downstream_remote_disconnect";
+
+/// Bytes of headers and a body: about what Envoy counts, without the framing.
+fn size(headers: &[&Headers], body: &[u8]) -> u64 {
+    let pairs = headers.iter().flat_map(|headers| headers.iter());
+    let text: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
+    (text + body.len()) as u64
 }
 
 /// A property's path as tests write it.

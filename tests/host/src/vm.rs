@@ -56,6 +56,7 @@ impl std::error::Error for Failure {}
 pub(crate) struct Vm {
     store: Store<State>,
     instance: Instance,
+    spent: u64,
     dead: bool,
 }
 
@@ -69,6 +70,7 @@ impl Vm {
         let mut vm = Self {
             store,
             instance,
+            spent: 0,
             dead: false,
         };
         vm.call(Callback::Initialize, 0, &[])?;
@@ -81,6 +83,17 @@ impl Vm {
 
     pub fn state_mut(&mut self) -> &mut State {
         self.store.data_mut()
+    }
+
+    /// Instructions of all callbacks that returned.
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// Size of the module's memory in bytes.
+    pub fn memory_size(&mut self) -> usize {
+        let memory = self.instance.get_memory(&mut self.store, "memory");
+        memory.expect("a memory").data_size(&self.store)
     }
 
     /// Bytes of the module's memory.
@@ -126,6 +139,7 @@ impl Vm {
     }
 
     fn spend(&mut self, context: u32, instructions: u64) {
+        self.spent += instructions;
         if let Some(stream) = self.state_mut().streams.get_mut(&context) {
             stream.instructions += instructions;
         }

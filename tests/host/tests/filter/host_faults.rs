@@ -5,17 +5,19 @@
 
 use std::collections::BTreeSet;
 
-use serinus_host_tests::{Calls, Effect, Failure, Fault, Filter, Outcome, Process, Request};
+use serinus_host_tests::{
+    Calls, Effect, Failure, Fault, Filter, Outcome, Process, Request, Response,
+};
 
 use crate::host_calls::CALLED;
 use crate::policies::{CANARY, EVERY_HOST_CALL};
-use crate::{BAD_POLICY, request, variant, worker_of};
+use crate::{BAD_POLICY, BEAT, request, variant, worker_of};
 
 /// A bad policy first, then two good ones.
 const POLICIES: [&str; 3] = [BAD_POLICY, CANARY, EVERY_HOST_CALL];
 
 /// Requests that between them make every host call of the filter.
-fn requests() -> [Request; 4] {
+fn requests() -> [Request; 7] {
     let forged = request()
         .header("x-serinus-variant", "canary")
         .header("baggage", "serinus=a:b");
@@ -24,6 +26,12 @@ fn requests() -> [Request; 4] {
         forged,
         Request::get("/old/app"),
         request().aborted(),
+        request()
+            .header("content-type", "application/grpc")
+            .answered(Response::status(200).trailer("grpc-status", "14")),
+        Request::get("/checkout")
+            .answered(Response::status(503).by_proxy("no_healthy_upstream", 2)),
+        Request::get("/serinus/state.json"),
     ]
 }
 
@@ -38,7 +46,8 @@ fn faults() -> Vec<(&'static str, Effect)> {
 
 /// A whole life under faults: two policies, a bad one, requests and ticks; then a sound request.
 fn live(early: &[Fault], late: &[Fault]) -> Result<Vec<Outcome>, Failure> {
-    let mut filter = Filter::new(&Process::new());
+    let process = Process::new();
+    let mut filter = Filter::new(&process);
     filter.set_faults(early.iter().cloned());
     for policy in [BAD_POLICY, CANARY, EVERY_HOST_CALL] {
         assert!(
@@ -50,7 +59,10 @@ fn live(early: &[Fault], late: &[Fault]) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::new();
     for request in requests() {
         outcomes.push(filter.try_request(&request)?);
-        filter.try_tick()?;
+        for _ in 0..2 {
+            process.advance(BEAT * 2);
+            filter.try_tick()?;
+        }
     }
     filter.set_faults([]);
     filter.try_configure(CANARY)?;
@@ -69,9 +81,9 @@ fn harm(early: &[Fault], late: &[Fault]) -> Option<String> {
         Ok(outcomes) => outcomes,
         Err(failure) => return Some(failure.to_string()),
     };
-    let answers_by_rule = |n| n == 2;
+    let may_answer = |n| n == 2 || n == 6;
     let stuck = outcomes.iter().enumerate().find(|(n, outcome)| {
-        let answered = answers_by_rule(*n) && outcome.local_response.is_some();
+        let answered = may_answer(*n) && outcome.local_response.is_some();
         !outcome.continued() && !answered
     });
     stuck.map(|(n, _)| format!("request {n} did not go on"))
@@ -96,7 +108,8 @@ fn name(function: &str, effect: &Effect) -> String {
 
 #[test]
 fn a_life_in_these_tests_makes_every_call_that_the_filter_can_make() {
-    let mut filter = Filter::new(&Process::new());
+    let process = Process::new();
+    let mut filter = Filter::new(&process);
     let mut made = BTreeSet::new();
     let mut note = |calls: Calls| made.extend(calls.iter().map(|call| call.function));
     for policy in POLICIES {
@@ -104,6 +117,7 @@ fn a_life_in_these_tests_makes_every_call_that_the_filter_can_make() {
     }
     for request in requests() {
         note(filter.request(request).calls);
+        process.advance(BEAT * 2);
         note(filter.tick());
     }
     assert_eq!(made.into_iter().collect::<Vec<_>>(), CALLED);

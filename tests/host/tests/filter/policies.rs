@@ -57,10 +57,11 @@ pub const EVERY_CONDITION: &str = r#"{"routes": [
     ]}]}"#;
 
 /// Every kind of host call: the clock for a ramp, the address for a condition, random bytes for a
-/// cookie, headers, the path and the baggage for the canary, and a reason on the response.
+/// cookie, headers, the path and the baggage for the canary, a reason on the response, and pages.
 pub const EVERY_HOST_CALL: &str = r#"{
     "explain": {"when": [{"clientIp": {}, "cidr": ["203.0.113.0/24"]}]},
-    "report": {"accessLog": true, "baggage": true},
+    "report": {"accessLog": true, "baggage": true, "hosts": true, "bytes": true},
+    "page": {"when": [{"clientIp": {}, "cidr": ["203.0.113.0/24"]}]},
     "routes": [
     {"name": "old", "match": {"path": {"prefix": "/old"}}, "rules": [{"name": "gone",
       "when": [{"path": {}, "prefix": "/old"}],
@@ -83,4 +84,38 @@ pub fn with_routes_before(count: usize) -> String {
         .expect("a string");
     }
     CANARY.replacen(r#""routes": ["#, &format!(r#""routes": [{routes}"#), 1)
+}
+
+/// Every second caller gets the canary, and everybody is served the pages. Only what is needed to
+/// count is asked of the host.
+pub const COUNTED: &str = r#"{"name": "shop", "report": {"accessLog": false, "hosts": false},
+    "page": {"when": [{"header": "x-nobody", "present": false}]},
+    "routes": [{"name": "checkout", "match": {"path": {"prefix": "/checkout"}},
+    "key": [{"header": "x-user-id"}], "variants": [{"name": "canary", "share": "50%"}]}]}"#;
+
+/// [`COUNTED`] with another share, so that it is another policy of the same name.
+pub fn counted_with_share(share: &str) -> String {
+    COUNTED.replacen("50%", share, 1)
+}
+
+/// [`COUNTED`] with other things to report.
+pub fn counted_with_report(report: &str) -> String {
+    let plain = r#"{"accessLog": false, "hosts": false}"#;
+    COUNTED.replacen(plain, report, 1)
+}
+
+/// So many routes, each below a path of its own, that tell hosts apart.
+pub fn many_routes(count: usize) -> String {
+    let route = |n: usize| {
+        format!(
+            r#"{{"name": "r{n}", "match": {{"path": {{"prefix": "/r{n}/"}}}},
+            "key": [{{"header": "x-user-id"}}], "variants": [{{"name": "canary", "share": "50%"}}]}}"#
+        )
+    };
+    let routes: Vec<_> = (0..count).map(route).collect();
+    format!(
+        r#"{{"name": "shop", "page": {{"when": [{{"header": "x-nobody", "present": false}}]}},
+        "routes": [{}]}}"#,
+        routes.join(",")
+    )
 }

@@ -1,13 +1,9 @@
 //! Several workers, several plugins in one VM, and policies that change under way.
 
-use serinus_host_tests::{Process, Request, Response};
+use serinus_host_tests::{Process, Response};
 
 use crate::policies::{CANARY, HALF, STABLE};
-use crate::{BAD_POLICY, request, variant, worker, worker_of};
-
-fn of_caller(n: u32) -> Request {
-    Request::get("/checkout").header("x-user-id", format!("u-{n}"))
-}
+use crate::{BAD_POLICY, of_caller, request, series, variant, worker, worker_of};
 
 #[test]
 fn a_caller_gets_the_same_variant_on_every_worker_and_proxy() {
@@ -92,12 +88,6 @@ fn decisions_of_all_workers_are_counted_within_a_tick() {
         }
         filter.tick();
     }
-    let counts = |name: &String| name.contains("variant=.=canary") && name.contains("share");
-    let counted = process.metric_names().into_iter().filter(counts);
-    assert_eq!(
-        counted
-            .map(|name| process.metric(&name))
-            .collect::<Vec<_>>(),
-        [Some(6)]
-    );
+    let by_share = series("canary", "reason=.=share;.;", "serinus_decisions_total");
+    assert_eq!(process.metric(&by_share), Some(6));
 }

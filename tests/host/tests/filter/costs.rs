@@ -1,0 +1,116 @@
+//! What a large policy costs: the work of a second, and memory. Sizes are printed with
+//! `--nocapture`; what is asserted is a bound with room, so that only a new order of cost fails.
+
+use std::time::{Duration, Instant};
+
+use serinus_host_tests::{Calls, Filter, Process, Request, Response};
+
+use crate::policies::many_routes;
+use crate::{BEAT, document, worker_of};
+
+const MIB: usize = 1 << 20;
+
+/// What one tick took.
+struct Tick {
+    instructions: u64,
+    calls: Calls,
+}
+
+/// One beat, and what it took; the time is that of code that is not optimised.
+fn beat(process: &Process, filter: &mut Filter, what: &str) -> Tick {
+    process.advance(BEAT);
+    let (before, began) = (filter.instructions(), Instant::now());
+    let calls = filter.tick();
+    let took: Duration = began.elapsed();
+    let instructions = filter.instructions() - before;
+    let told: Vec<_> = calls
+        .table()
+        .into_iter()
+        .filter(|(_, times)| *times > 0)
+        .collect();
+    println!("{what}: {instructions} instructions, {took:?}, {told:?}");
+    Tick {
+        instructions,
+        calls,
+    }
+}
+
+/// One request to each of so many hosts of each route.
+fn dirty(filter: &mut Filter, routes: usize, hosts: usize) {
+    for route in 0..routes {
+        for host in 0..hosts {
+            let request = Request::get(format!("/r{route}/x"));
+            let request = request.header("x-user-id", format!("u-{host}"));
+            let address = format!("10.{route}.0.{host}:8080");
+            filter.request(request.answered(Response::status(200).from(address)));
+        }
+    }
+}
+
+#[test]
+fn a_second_of_a_hundred_routes_with_64_hosts_each_is_bounded_work() {
+    const ROUTES: usize = 100;
+    const HOSTS: usize = 64;
+    let process = Process::new();
+    let mut filter = worker_of(&process, &many_routes(ROUTES));
+    beat(&process, &mut filter, "first beat");
+    beat(&process, &mut filter, "first look");
+    for round in 1..=3 {
+        dirty(&mut filter, ROUTES, HOSTS);
+        process.advance(BEAT * 2);
+        let told = beat(&process, &mut filter, &format!("round {round}, handing on"));
+        let watched = beat(&process, &mut filter, &format!("round {round}, watching"));
+        assert!(told.instructions < 150_000_000, "{}", told.instructions);
+        assert!(
+            watched.instructions < 150_000_000,
+            "{}",
+            watched.instructions
+        );
+        // A latency is a call each; all else is one for each series that grew.
+        let latencies = ROUTES * HOSTS;
+        let records = told.calls.count("proxy_record_metric");
+        assert!((latencies..latencies + 9).contains(&records), "{records}");
+        assert_eq!(told.calls.count("proxy_set_shared_data"), 1);
+        let added = told.calls.count("proxy_increment_metric");
+        assert!(added <= ROUTES * 2 * 3 + 2, "{added}");
+    }
+    process.advance(BEAT * 2);
+    let told = beat(&process, &mut filter, "nothing came, handing on");
+    let watched = beat(&process, &mut filter, "nothing came, watching");
+    assert!(told.instructions < 1_000_000, "{}", told.instructions);
+    assert!(
+        watched.instructions < 100_000_000,
+        "{}",
+        watched.instructions
+    );
+    let before = filter.instructions();
+    document(&mut filter);
+    println!(
+        "state document: {} instructions",
+        filter.instructions() - before
+    );
+}
+
+#[test]
+fn memory_of_the_largest_policy_is_bounded_by_the_policy() {
+    const ROUTES: usize = 500;
+    let process = Process::new();
+    let mut filter = worker_of(&process, &many_routes(ROUTES));
+    let configured = filter.memory_size();
+    println!("500 routes, configured: {} KiB", configured >> 10);
+    let mut sizes = Vec::new();
+    for round in 1..=4 {
+        dirty(&mut filter, ROUTES, 4);
+        for _ in 0..4 {
+            process.advance(BEAT);
+            filter.tick();
+        }
+        document(&mut filter);
+        sizes.push(filter.memory_size());
+        println!("after round {round}: {} KiB", filter.memory_size() >> 10);
+    }
+    assert!(configured <= 48 * MIB, "{configured}");
+    let last = *sizes.last().expect("four rounds");
+    assert!(last <= 160 * MIB, "{last}");
+    assert_eq!(sizes[2], last, "it stops growing");
+}
