@@ -12,6 +12,10 @@ PYTHON := target/venv/bin/python
 # The runner of wasm-bindgen-test must have the version of the library in Cargo.lock.
 BINDGEN_VERSION := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 BINDGEN := $(TOOLS)/wasm-bindgen-$(BINDGEN_VERSION)/bin/wasm-bindgen-test-runner
+BINARYEN_VERSION := 132.0.0
+WASM_OPT := $(TOOLS)/binaryen-$(BINARYEN_VERSION)/node_modules/binaryen/bin/wasm-opt
+# What rustc's wasm32 target uses; V8 in Envoy has had it for years.
+WASM_FEATURES := bulk-memory sign-ext mutable-globals nontrapping-float-to-int multivalue reference-types
 DENY_VERSION := 0.20.2
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # The package that runs Envoy lies there and is not installed.
@@ -26,11 +30,16 @@ help: ## lists the targets
 build: wasm tool ## the filter at target/serinus.wasm and the native tool at target/serinus
 
 .PHONY: wasm
-wasm: need-rust ## the filter alone
+wasm: need-rust need-node $(WASM_OPT) ## the filter alone
 	cargo rustc --locked --profile filter --lib --crate-type cdylib \
 		--no-default-features --features plugin --target $(WASM_TARGET)
 	@mkdir -p target
-	cp $(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus.wasm target/serinus.wasm
+	@built=$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus.wasm; \
+	if ! test -e target/serinus.wasm || ! cmp -s $$built target/serinus-as-built.wasm; then \
+		echo "serinus: making the filter small"; \
+		node $(WASM_OPT) -Oz $(addprefix --enable-,$(WASM_FEATURES)) $$built -o target/serinus.wasm; \
+		cp $$built target/serinus-as-built.wasm; \
+	fi
 
 .PHONY: tool
 tool: need-rust ## the native tool alone
@@ -103,6 +112,7 @@ need-rust:
 .PHONY: need-node
 need-node:
 	@command -v node >/dev/null || { echo "serinus: node is missing: install Node.js 20 or newer" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "serinus: npm is missing: install it beside Node.js" >&2; exit 1; }
 
 .PHONY: need-envoy
 need-envoy:
@@ -116,6 +126,10 @@ need-prometheus:
 
 $(TOOLS)/wasm-bindgen-%/bin/wasm-bindgen-test-runner:
 	cargo install --quiet wasm-bindgen-cli --version $* --root $(TOOLS)/wasm-bindgen-$*
+
+$(TOOLS)/binaryen-%/node_modules/binaryen/bin/wasm-opt:
+	npm install --silent --no-fund --no-audit --prefix $(TOOLS)/binaryen-$* binaryen@$*
+	@touch $@
 
 $(TOOLS)/cargo-deny-%/bin/cargo-deny:
 	cargo install --quiet --locked cargo-deny --version $* --root $(TOOLS)/cargo-deny-$*

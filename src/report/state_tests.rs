@@ -60,6 +60,7 @@ fn json(watch: &RouteWatch) -> String {
     let problems = ["routes: missing".to_owned()];
     let about = About {
         now: Millis(1_000),
+        proxy: Some("shop-gateway"),
         policy: Some(InForce {
             name: "shop",
             version: "7f3a",
@@ -85,6 +86,10 @@ fn json(watch: &RouteWatch) -> String {
         watch,
         asked: &asked,
         gates: &[None, Some(gate)],
+        budget: Some(BudgetView {
+            left: 0.25,
+            frozen: true,
+        }),
     };
     Document::of(&about, &[view]).to_json().unwrap()
 }
@@ -159,6 +164,8 @@ fn a_gate_tells_where_it_stands_and_why() {
         "state": "shut", "held": "shut", "verdict": "hold", "reason": "held", "history": [past],
     });
     assert_eq!(*canary, gate);
+    let budget = json!({"left_ppm": 250_000, "frozen": true});
+    assert_eq!(document["routes"][0]["budget"], budget);
 }
 
 #[test]
@@ -173,6 +180,7 @@ fn a_route_that_was_never_seen_is_told_with_zeros() {
     let watch = RouteWatch::new("r", ["stable"], None, None, Millis(0));
     let about = About {
         now: Millis(0),
+        proxy: None,
         policy: None,
         rejected: None,
         filter: Filter::default(),
@@ -181,6 +189,7 @@ fn a_route_that_was_never_seen_is_told_with_zeros() {
         watch: &watch,
         asked: &[],
         gates: &[],
+        budget: None,
     };
     let document = serde_json::to_value(Document::of(&about, &[view])).unwrap();
     let stable = &document["routes"][0]["variants"][0];
