@@ -111,6 +111,23 @@ fn assign_answers_line_by_line_in_the_form_of_the_contract() {
 }
 
 #[test]
+fn assign_keeps_callers_from_a_gate_that_the_policy_holds_shut() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("held.yaml");
+    let text = "routes: [{name: r, key: [{header: x-user-id}], variants: [{name: c, share: \"30%\"}], \
+                gate: {held: shut}}]";
+    std::fs::write(&path, text).unwrap();
+    let request = r#"{"method":"GET","path":"/","headers":[["x-user-id","anna"]]}"#;
+    let done = serinus(&["assign", "--policy", path.to_str().unwrap()], request);
+    let expected = r#"{"route":"r","variant":"stable","reason":"gate-shut","key":"header:x-user-id","slot":SLOT,"share":1000000}"#;
+    let said = out(&done);
+    let slot = said
+        .split("\"slot\":")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
+    assert_eq!(said.trim_end(), expected.replace("SLOT", slot.unwrap()));
+}
+
+#[test]
 fn assign_ends_with_2_at_a_line_that_is_no_request_after_answering_those_before() {
     let good = r#"{"method":"GET","path":"/else"}"#;
     for bad in [

@@ -375,7 +375,7 @@ fn the_examples_hold_policies_that_are_good() {
             policies += 1;
         }
     }
-    assert_eq!(policies, 3, "each of the three ways in has one");
+    assert_eq!(policies, 4, "each of the examples has one");
 }
 
 #[test]

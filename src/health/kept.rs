@@ -112,6 +112,7 @@ mod tests {
             let mut value = write([("r", vec![1; 99])]);
             let at = at.index(value.len());
             value[at] = byte;
+            // A length that changed makes entries of what was one.
             prop_assert!(read(&value).len() <= MOST_ROUTES);
         }
     }

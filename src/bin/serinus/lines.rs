@@ -89,6 +89,15 @@ pub fn last_line(value: &impl serde::Serialize) -> Result<(), Failure> {
     writeln!(io::stdout().lock(), "{line}").or_else(|error| ended(&error))
 }
 
+/// Writes lines that are ready.
+///
+/// # Errors
+/// A failed write; a closed pipe is not an error.
+pub fn write(lines: &[u8]) -> Result<(), Failure> {
+    let written = io::stdout().lock().write_all(lines);
+    written.or_else(|error| ended(&error))
+}
+
 fn ended(error: &io::Error) -> Result<(), Failure> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Ok(());

@@ -1,4 +1,5 @@
 //! The command-line tool: the filter's core, natively.
+mod answers;
 mod assign;
 mod check;
 mod compare;
@@ -6,6 +7,7 @@ mod hash;
 mod judge;
 mod lines;
 mod policy_file;
+mod prometheus;
 mod response;
 mod trace;
 
