@@ -8,6 +8,7 @@
 use super::bytes::{Reader, Writer};
 use super::clock::Micros;
 use super::outcome::Outcome;
+use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
 
 /// Hosts of a route that are told apart.
@@ -68,10 +69,16 @@ pub struct Host {
     pub side: usize,
     /// Its address.
     pub address: Box<[u8]>,
+    /// A hash of it, so that the others are passed over quickly.
+    hash: u32,
     /// When it was last seen.
     pub seen: Millis,
     /// What happened on it.
     pub tally: Tally,
+}
+
+fn hash(address: &[u8]) -> u32 {
+    murmur3_x86_32(&[address], 0)
 }
 
 /// The hosts of a route.
@@ -102,7 +109,12 @@ impl Hosts {
 
     fn add(&mut self, side: usize, address: &[u8], tally: Tally, seen: Millis) {
         let address = address.get(..LONGEST_ADDRESS).unwrap_or(address);
-        let same = |host: &&mut Host| host.side == side && *host.address == *address;
+        self.add_hashed(side, address, hash(address), tally, seen);
+    }
+
+    fn add_hashed(&mut self, side: usize, address: &[u8], hash: u32, tally: Tally, seen: Millis) {
+        let same =
+            |host: &&mut Host| host.hash == hash && host.side == side && *host.address == *address;
         if let Some(host) = self.hosts.iter_mut().find(same) {
             host.tally.add(tally);
             host.seen = host.seen.max(seen);
@@ -115,6 +127,7 @@ impl Hosts {
         self.hosts.push(Host {
             side,
             address: address.into(),
+            hash,
             seen,
             tally,
         });
@@ -139,7 +152,9 @@ impl Hosts {
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
         let counted = other.hosts.iter().filter(|host| host.tally.requests > 0);
-        counted.for_each(|host| self.add(host.side, &host.address, host.tally, host.seen));
+        counted.for_each(|host| {
+            self.add_hashed(host.side, &host.address, host.hash, host.tally, host.seen);
+        });
         self.others.add(other.others);
     }
 
@@ -189,9 +204,12 @@ impl Hosts {
         let count = from.count(MOST_HOSTS)?;
         let mut hosts = Vec::with_capacity(count);
         for _ in 0..count {
+            let side = from.count(sides.checked_sub(1)?)?;
+            let address = from.text(LONGEST_ADDRESS)?;
             hosts.push(Host {
-                side: from.count(sides.checked_sub(1)?)?,
-                address: from.text(LONGEST_ADDRESS)?.into(),
+                side,
+                address: address.into(),
+                hash: hash(address),
                 seen: Millis(from.signed()?),
                 tally: Tally::read(from)?,
             });

@@ -242,7 +242,8 @@ impl SideStats {
     /// The host takes one value at a time; what a second brought is told here and not while
     /// requests wait, by the buckets it was counted in.
     fn tell_latencies(&self, counters: &Counters) {
-        for (bucket, count) in counters.latencies().0.iter().enumerate() {
+        let buckets = counters.latencies().0.iter().enumerate();
+        for (bucket, count) in buckets.filter(|(_, count)| **count > 0) {
             let millis = value(bucket).0.saturating_add(500) / 1_000;
             (0..*count).for_each(|_| self.latency.set(millis));
         }

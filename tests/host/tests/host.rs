@@ -8,8 +8,8 @@ use probe::Arg::{BytesOut, Int, Long, NumberOut, Text};
 use probe::{Answer, Probe, Step, call};
 use serinus_host_tests::faults::malformed_pairs;
 use serinus_host_tests::{
-    Allowed, Callback, Effect, FailureKind, Fault, Headers, LogLevel, Process, Request, Response,
-    Status, module,
+    Allowed, Callback, Effect, FailureKind, Fault, Filter, Headers, LogLevel, Process, Request,
+    Response, Status, module,
 };
 
 const OK: Option<u32> = Some(Status::Ok as u32);
@@ -323,6 +323,86 @@ mod properties {
         );
     }
 
+    /// What each path reads as in a callback, 0 where it is absent.
+    fn numbers(probe: &Probe, filter: &mut Filter, callback: Callback) -> Vec<u64> {
+        let answers = probe.answers(filter, callback);
+        let bytes = answers.into_iter().map(|answer| answer.bytes);
+        bytes
+            .map(|bytes| {
+                bytes.map_or(0, |bytes| {
+                    u64::from_le_bytes(bytes.try_into().expect("a number"))
+                })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_known_only_at_the_end_is_there_at_the_end() {
+        let read = || {
+            [
+                "upstream\0request_attempt_count",
+                "request\0total_size",
+                "response\0total_size",
+                "response\0flags",
+                "response\0grpc_status",
+            ]
+            .map(get_property)
+        };
+        let probe = Probe::new()
+            .on(Callback::RequestHeaders, read())
+            .on(Callback::Log, read());
+        let mut filter = probe.run(&Process::new());
+        let answer = Response::status(503)
+            .by_proxy("x", 4)
+            .attempts(3)
+            .body("four");
+        filter.request(Request::get("/").answered(answer));
+        let of = |filter: &mut Filter, callback| numbers(&probe, filter, callback);
+        assert_eq!(of(&mut filter, Callback::RequestHeaders), [0; 5]);
+        let request = ":authorityshop.example.com:path/:methodGET:schemehttps".len() as u64;
+        let response = ":status503four".len() as u64;
+        assert_eq!(
+            of(&mut filter, Callback::Log),
+            [3, request, response, 4, 14]
+        );
+        // The client left: one try, flag DC, and no answer to have a status.
+        filter.request(Request::get("/").aborted());
+        let log = of(&mut filter, Callback::Log);
+        assert_eq!(log[..4], [1, request, 0, 1 << 14]);
+        let statuses = statuses(&probe.answers(&mut filter, Callback::Log));
+        assert_eq!(statuses, [OK, OK, OK, OK, NOT_FOUND]);
+    }
+
+    #[test]
+    fn the_status_of_grpc_is_of_trailers_then_of_headers_then_mapped() {
+        let probe = Probe::new().on(Callback::Log, [get_property("response\0grpc_status")]);
+        let mut filter = probe.run(&Process::new());
+        let told = |response: Response| response.header("grpc-status", "5");
+        for (answer, status) in [
+            (told(Response::status(200)).trailer("grpc-status", "9"), 9),
+            (told(Response::status(200)), 5),
+            (Response::status(200), 2),
+            (Response::status(404), 12),
+        ] {
+            filter.request(Request::get("/").answered(answer));
+            assert_eq!(numbers(&probe, &mut filter, Callback::Log), [status]);
+        }
+    }
+
+    #[test]
+    fn an_upstream_address_is_there_from_the_answer_on() {
+        let read = || [get_property("upstream\0address")];
+        let probe = Probe::new()
+            .on(Callback::RequestHeaders, read())
+            .on(Callback::Log, read());
+        let mut filter = probe.run(&Process::new());
+        filter.request(Request::get("/").answered(Response::status(200).from("/run/a.sock")));
+        let early = probe.answers(&mut filter, Callback::RequestHeaders);
+        assert_eq!(statuses(&early), [NOT_FOUND]);
+        let late = probe.answers(&mut filter, Callback::Log);
+        assert_eq!(late[0].text(), Some("/run/a.sock"));
+    }
+
     #[test]
     fn a_root_context_has_no_stream_to_write_to() {
         let steps = [set_property("a", "1"), get_property("plugin_vm_id")];
@@ -629,6 +709,40 @@ mod root_contexts {
 
 mod time_chance_and_calls {
     use super::*;
+
+    #[test]
+    fn an_answer_ends_with_its_last_part_and_one_that_is_cut_does_not() {
+        let at = |callback| {
+            Probe::new().on(
+                callback,
+                [call("proxy_get_current_time_nanoseconds", [NumberOut])],
+            )
+        };
+        let calls = |callback, answer: Response| {
+            let mut filter = at(callback).run(&Process::new());
+            filter
+                .request(Request::get("/").answered(answer))
+                .calls
+                .total()
+        };
+        let whole = || Response::status(200).body("text").trailer("a", "b");
+        assert_eq!(calls(Callback::ResponseTrailers, whole()), 1);
+        assert_eq!(calls(Callback::ResponseTrailers, whole().cut("", 0)), 0);
+        assert_eq!(calls(Callback::ResponseTrailers, Response::status(200)), 0);
+        assert_eq!(calls(Callback::ResponseBody, whole().cut("", 0)), 1);
+    }
+
+    #[test]
+    fn instructions_and_memory_of_a_worker_are_told() {
+        let mut filter = Probe::new()
+            .on(Callback::Log, [get_property("a")])
+            .run(&Process::new());
+        assert_eq!(filter.memory_size(), 64 << 16);
+        let before = filter.instructions();
+        let outcome = filter.request(Request::get("/"));
+        assert_eq!(filter.instructions() - before, outcome.instructions);
+        assert!(outcome.instructions > 0);
+    }
 
     #[test]
     fn the_clock_shows_what_the_test_set() {

@@ -17,6 +17,10 @@ struct Tick {
 }
 
 /// One beat, and what it took; the time is that of code that is not optimised.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time is printed and never asserted"
+)]
 fn beat(process: &Process, filter: &mut Filter, what: &str) -> Tick {
     process.advance(BEAT);
     let (before, began) = (filter.instructions(), Instant::now());
@@ -60,7 +64,7 @@ fn a_second_of_a_hundred_routes_with_64_hosts_each_is_bounded_work() {
         process.advance(BEAT * 2);
         let told = beat(&process, &mut filter, &format!("round {round}, handing on"));
         let watched = beat(&process, &mut filter, &format!("round {round}, watching"));
-        assert!(told.instructions < 150_000_000, "{}", told.instructions);
+        assert!(told.instructions < 140_000_000, "{}", told.instructions);
         assert!(
             watched.instructions < 150_000_000,
             "{}",
@@ -85,10 +89,9 @@ fn a_second_of_a_hundred_routes_with_64_hosts_each_is_bounded_work() {
     );
     let before = filter.instructions();
     document(&mut filter);
-    println!(
-        "state document: {} instructions",
-        filter.instructions() - before
-    );
+    let took = filter.instructions() - before;
+    println!("state document: {took} instructions");
+    assert!(took < 300_000_000, "{took}");
 }
 
 #[test]
@@ -109,8 +112,8 @@ fn memory_of_the_largest_policy_is_bounded_by_the_policy() {
         sizes.push(filter.memory_size());
         println!("after round {round}: {} KiB", filter.memory_size() >> 10);
     }
-    assert!(configured <= 48 * MIB, "{configured}");
+    assert!(configured <= 24 * MIB, "{configured}");
     let last = *sizes.last().expect("four rounds");
-    assert!(last <= 160 * MIB, "{last}");
+    assert!(last <= 96 * MIB, "{last}");
     assert_eq!(sizes[2], last, "it stops growing");
 }

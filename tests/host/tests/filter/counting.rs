@@ -211,3 +211,29 @@ fn requests_of_no_route_are_decided_and_no_more() {
     let decided = "route=.=(none);.;variant=.=stable;.;reason=.=no-route;.;serinus_decisions_total";
     assert_eq!(counted, [decided]);
 }
+
+#[test]
+fn every_series_of_a_policy_is_there_at_0_from_the_start() {
+    let process = Process::new();
+    let mut filter = worker_of(&process, COUNTED);
+    let names = process.metric_names();
+    // Of each side 12 outcomes, attempts, latencies and four gauges; three reasons for stable, two
+    // for the canary, two where there is no route; seven of the filter itself.
+    assert_eq!(names.len(), 2 * (12 + 2 + 4) + 3 + 2 + 2 + 7);
+    let counters = names.iter().filter(|name| name.ends_with("_total"));
+    counters.for_each(|name| assert_eq!(process.metric(name), Some(0), "{name}"));
+    traffic(&mut filter, 20);
+    beats(&process, [&mut filter], 8);
+    assert_eq!(process.metric_names(), names, "none comes later");
+}
+
+#[test]
+fn workers_that_come_later_do_not_set_counters_back() {
+    let process = Process::new();
+    let mut first = worker_of(&process, COUNTED);
+    traffic(&mut first, 8);
+    beats(&process, [&mut first], 4);
+    let mut second = worker_of(&process, COUNTED);
+    let [metrics, ledger] = both(&process, &mut second);
+    assert_eq!((sum(&metrics), sum(&ledger)), (8, 8));
+}

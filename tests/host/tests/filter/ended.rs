@@ -179,6 +179,19 @@ fn one_who_has_no_key_costs_an_address_more_where_it_matters_to_the_gate() {
 }
 
 #[test]
+fn a_key_that_came_with_the_answer_says_nothing_of_who_sent_a_canary_request() {
+    const ISSUING: &str = r#"{"report": {"accessLog": false, "hosts": false}, "routes": [
+        {"name": "checkout", "key": [{"issueCookie": "serinus"}],
+        "variants": [{"name": "canary", "share": "100%"}]}]}"#;
+    let calls = end(ISSUING, Request::get("/checkout"));
+    assert_eq!(calls.total(), 4, "{calls}");
+    assert!(subjects(&calls).contains(&"source.address"), "{calls}");
+    let back =
+        Request::get("/checkout").header("cookie", "serinus=0123456789abcdef0123456789abcdef");
+    assert_eq!(end(ISSUING, back).total(), 3);
+}
+
+#[test]
 fn an_answer_of_grpc_costs_one_call_more_for_its_status() {
     let grpc = || of_caller(1).header("content-type", "application/grpc");
     for (status, outcome) in [

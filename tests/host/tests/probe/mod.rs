@@ -232,6 +232,7 @@ fn function(callback: Callback, body: &str) -> String {
         Callback::Tick | Callback::Log | Callback::Delete => ("i32", ""),
         Callback::Done => ("i32", "(i32.const 1)"),
         Callback::HttpCallResponse => ("i32 i32 i32 i32 i32", ""),
+        Callback::ResponseTrailers => ("i32 i32", "(i32.const 0)"),
         Callback::RequestHeaders
         | Callback::RequestBody
         | Callback::ResponseHeaders
