@@ -154,14 +154,11 @@ impl Stream {
         let passages = in_force.obeyed.passages();
         let decision = assigner.decide(request, millis(now), &passages, &mut random);
         edits.enforce(assigner, request, &decision);
-        let applied = apply(in_force, &edits).is_some();
-        if !applied {
+        if apply(in_force, &edits).is_none() {
             take_back(in_force);
-        }
-        in_force.counting.decided(&decision, millis(now), &passages);
-        if !applied {
             return Action::Continue;
         }
+        in_force.counting.decided(&decision, millis(now), &passages);
         let field = tell(in_force, policy, &decision);
         let answer = answer(in_force, policy, request, &decision, millis(now));
         self.state = match watched(in_force, request, &decision, now) {
