@@ -1,4 +1,5 @@
-"""Serinus at work: two versions of a shop behind a real Envoy, a share that is raised under load.
+"""Serinus at work: two versions of a shop behind a real Envoy, a share that is raised under load,
+and a new version that breaks.
 
 Run it by `make demo`. Every number that it prints was measured in that run; it ends with 1 if a
 promise did not hold.
@@ -32,6 +33,10 @@ USERS = [f"{NAMES[number % len(NAMES)]}-{number}" for number in range(1200)]
 SHARE = 5  # what envoy-config/ecds-filter.yaml asks for
 RAISED = 25
 ROUNDS = 2
+# So many that nobody asks twice while the gate makes up its mind.
+CROWD = [f"{NAMES[number % len(NAMES)]}-{number}" for number in range(6000)]
+WARMUP_SECONDS = 5
+CONTROLLER_SECONDS = 60  # how often a controller outside the proxy looks, as a rule
 TEXTS = {"route", "variant", "because", "answered by", "as"}
 
 console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True, highlight=False)
@@ -65,10 +70,14 @@ def visit(answer: Answer) -> Visit:
 
 
 def policy_at(envoy: EcdsEnvoy, share: int) -> Any:
-    """The example's policy with this share on all its routes."""
+    """The example's policy with this share on all its routes.
+
+    Nothing is judged in a gate's first minute; nobody wants to wait for that here.
+    """
     policy = envoy.policy_file.policy
     for route in policy["routes"]:
         route["variants"][0]["share"] = f"{share}%"
+        route["gate"] = {"warmup": f"{WARMUP_SECONDS}s"}
     return policy
 
 
@@ -159,7 +168,44 @@ def print_health(envoy: EcdsEnvoy, requests: int) -> bool:
     return counted() == requests
 
 
-def show(envoy: EcdsEnvoy) -> bool:
+def gates(envoy: EcdsEnvoy) -> set[str]:
+    """The states of all gates."""
+    routes = State(envoy).document["routes"]
+    sides = [side for route in routes for side in route["variants"]]
+    return {side["gate"]["state"] for side in sides if side["gate"]}
+
+
+def break_canary(envoy: EcdsEnvoy, v2: Shop) -> bool:
+    """The new version begins to fail wholly; whether the gates kept everybody from it."""
+    console.print("\n[bold]The new version begins to fail, wholly[/bold]\n")
+    with Load(envoy.port, False, CROWD, ask, keep=visit) as load:
+        eventually(lambda: load.rounds >= 1, "every user is answered", 120)
+        inside = sum(seen[-1].version == "v2" for seen in load.answers.values())
+        v2.fail()
+        began = time.monotonic()
+        eventually(lambda: gates(envoy) == {"shut"}, "the gates are shut", 30)
+        took = time.monotonic() - began
+        # What was under way when the workers heard of it.
+        time.sleep(1)
+        failed = len(load.failures)
+        time.sleep(3)
+    for line in envoy.log.splitlines():
+        if "is shut" in line:
+            console.print(line[line.rindex("serinus: ") :])
+    hurt = {failure.rpartition(": ")[0] for failure in load.failures}
+    console.print(
+        f"\nshut within {took:.1f} s: {failed} requests failed, "
+        f"[bold]{len(hurt)} of {inside} canary users saw an error[/bold]; since then nobody did"
+    )
+    would = failed / took * CONTROLLER_SECONDS
+    console.print(
+        f"a controller that looks every {CONTROLLER_SECONDS} s would have let about {would:,.0f} "
+        f"requests fail at this rate, to all {inside}"
+    )
+    return failed == len(load.failures)
+
+
+def show(envoy: EcdsEnvoy, v2: Shop) -> bool:
     """The whole demo on a running Envoy; whether all promises held."""
     first = drive(envoy)
     console.print(f"\n[bold]{first.requests} requests of {len(USERS)} users[/bold]\n")
@@ -187,7 +233,10 @@ def show(envoy: EcdsEnvoy) -> bool:
         f"[bold]left the canary: {len(left) or 'nobody'}[/bold]"
     )
     counted = print_health(envoy, first.requests + second.requests)
-    return counted and not (left or moved(first.answers) or first.failures or second.failures)
+    shut = break_canary(envoy, v2)
+    return (
+        counted and shut and not (left or moved(first.answers) or first.failures or second.failures)
+    )
 
 
 def main() -> int:
@@ -200,7 +249,7 @@ def main() -> int:
             f"Envoy {version} with two workers on port {envoy.port}, envoy-config/ecds.yaml; "
             f"shop v1 on {v1.port}, shop v2 on {v2.port}"
         )
-        held = show(envoy)
+        held = show(envoy, v2)
     console.print("\nEnvoy and both shops are stopped.")
     return 0 if held else 1
 

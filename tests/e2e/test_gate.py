@@ -46,16 +46,13 @@ class Scene:
         found = next(told for told in document["routes"] if told["route"] == "shop")
         return found["variants"][1]["gate"]
 
-    def shut_after(self, began: float, seconds: float) -> float:
-        """How long after `began` the canary got its last request; it must be within `seconds`."""
-        limit = began + seconds + HEARD_SECONDS
+    def shut_after(self, began: float, seconds: float) -> None:
+        """Waits until the gate is shut: the canary's last answer came within `seconds`."""
         eventually(lambda: self.gate()["state"] == "shut", "the gate is shut", seconds + 5)
-        while time.monotonic() < limit:
-            time.sleep(0.1)
-        time.sleep(1)
-        late = self.traffic.since(limit)
-        assert not late, f"{len(late)} answers of the canary, the last {late[-1].at - began:.1f} s"
-        return max(one.at for one in self.traffic.since(began)) - began
+        time.sleep(HEARD_SECONDS + 1)
+        last = max(one.at for one in self.traffic.since(began)) - began
+        print(f"shut {last:.1f} s after the canary turned")
+        assert last <= seconds + HEARD_SECONDS
 
 
 @pytest.fixture
@@ -94,6 +91,17 @@ def test_a_canary_that_fails_a_twentieth_is_shut_within_fifteen_seconds(scene: S
     scene.shut_after(began, 15)
 
 
+def test_a_canary_twice_as_slow_is_shut_within_two_minutes(scene: Scene) -> None:
+    scene.stable.behave(after=0.02)
+    scene.canary.behave(after=0.02)
+    time.sleep(20)
+    assert scene.gate()["state"] == "open"
+    began = time.monotonic()
+    scene.canary.behave(after=0.04)
+    scene.shut_after(began, 120)
+    assert scene.gate()["history"][0]["signal"] == "slow"
+
+
 def test_an_outage_of_both_versions_shuts_nothing(scene: Scene) -> None:
     for fail in [0.3, 1.0]:
         scene.stable.behave(fail=fail)
@@ -109,10 +117,9 @@ def test_a_shut_gate_stays_shut_whatever_else_changes(scene: Scene) -> None:
     scene.canary.behave()
     changes = [
         lambda: scene.envoy.apply(gated({"tolerance": 1.5}, share="50%")),
-        lambda: scene.envoy.apply(gated({"revision": ""}, share="50%")),
         lambda: restart_vm(scene.envoy),
     ]
-    for change in changes[:1] + changes[2:]:
+    for change in changes:
         before = time.monotonic()
         change()
         time.sleep(2)

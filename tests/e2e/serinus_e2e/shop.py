@@ -1,12 +1,15 @@
 """One version of a small shop: answers every request with what arrived, as JSON.
 
-`python -m serinus_e2e.shop VERSION` serves as `child` has it.
+`python -m serinus_e2e.shop VERSION` serves as `child` has it. `Shop.fail` breaks it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
+import urllib.error
+import urllib.request
 from typing import Self
 
 from aiohttp import web
@@ -15,10 +18,18 @@ from .child import Child, serve_until_closed
 
 # Larger than anything that the tests send; Envoy's own limits are what they are about.
 MAX_HEADER_BYTES = 1 << 20
+# A request for this, and the shop fails from then on.
+BREAK = "/break"
 
 
 async def serve(version: str) -> None:
+    broken = False
+
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal broken
+        broken = broken or request.path == BREAK
+        if broken:
+            return web.Response(status=503)
         body_bytes = 0
         async for chunk in request.content.iter_any():
             body_bytes += len(chunk)
@@ -55,6 +66,11 @@ class Shop(Child):
         super().__init__("shop", version)
         self.version = version
         self.port = int(self.ready)
+
+    def fail(self) -> None:
+        """From now on every request fails."""
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}{BREAK}").close()
 
     @classmethod
     def start(cls, version: str) -> Self:
