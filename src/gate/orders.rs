@@ -1,7 +1,7 @@
 //! What the worker that judges tells all others: where each gate stands.
 //!
-//! One value in shared data, written when anything in it changes and read by every worker four
-//! times a second, so that no request costs a shared read. Routes and variants go by name: a
+//! One value in shared data, written when anything in it changes or other bytes stand there, and
+//! read by every worker four times a second, so that no request costs a shared read. Routes and variants go by name: a
 //! policy that reorders them is told rightly, and what is no longer there is passed over. The value
 //! outlives the filter, so a gate that is shut is so from a new worker's first request on.
 
@@ -45,9 +45,9 @@ pub fn write(orders: &[Order<'_>]) -> Option<Vec<u8>> {
     seal(MAGIC, &said)
 }
 
-/// The orders; none in what is no value of [`write`]'s.
-pub fn read(bytes: &[u8]) -> Vec<Order<'_>> {
-    unseal(MAGIC, bytes).unwrap_or_default()
+/// The orders; nothing if this is no value of [`write`]'s.
+pub fn read(bytes: &[u8]) -> Option<Vec<Order<'_>>> {
+    unseal(MAGIC, bytes)
 }
 
 #[cfg(test)]
@@ -71,8 +71,8 @@ mod tests {
             ..SHUT
         };
         let bytes = write(&[idle, SHUT]).unwrap();
-        assert_eq!(read(&bytes), [SHUT]);
-        assert!(read(&write(&[idle]).unwrap()).is_empty());
+        assert_eq!(read(&bytes), Some(vec![SHUT]));
+        assert_eq!(read(&write(&[idle]).unwrap()), Some(Vec::new()));
     }
 
     proptest! {
@@ -82,11 +82,11 @@ mod tests {
             at in any::<prop::sample::Index>(),
             flip in 1_u8..,
         ) {
-            prop_assert!(read(&junk).is_empty());
+            prop_assert_eq!(read(&junk), None);
             let mut bytes = write(&[SHUT]).unwrap();
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
-            prop_assert!(read(&bytes).is_empty());
+            prop_assert_eq!(read(&bytes), None);
         }
     }
 }

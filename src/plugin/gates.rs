@@ -46,9 +46,16 @@ impl Obeyed {
         if *self.told.borrow() == told {
             return;
         }
-        let orders = told.as_deref().map(orders::read).unwrap_or_default();
-        *self.passages.borrow_mut() = passages(policy, &orders);
+        // What is no orders is no news: those before it still hold.
+        if let Some(orders) = told.as_deref().and_then(orders::read) {
+            *self.passages.borrow_mut() = passages(policy, &orders);
+        }
         *self.told.borrow_mut() = told;
+    }
+
+    /// Whether this is what was there at the last beat.
+    fn heard(&self, orders: &[u8]) -> bool {
+        self.told.borrow().as_deref() == Some(orders)
     }
 
     /// What they let through.
@@ -97,8 +104,6 @@ fn share(ppm: Ppm) -> Share {
 #[derive(Debug)]
 pub struct Judged {
     routes: Vec<Gates>,
-    /// The last orders given.
-    orders: Vec<u8>,
 }
 
 /// A route's place and what one of its gates did.
@@ -124,7 +129,6 @@ impl Judged {
         });
         let judged = Self {
             routes: routes.collect(),
-            orders: Vec::new(),
         };
         (judged, changed)
     }
@@ -197,17 +201,16 @@ impl Judged {
         }
     }
 
-    /// Gives the orders, if they are others than the last.
-    pub fn order(&mut self, policy: &Policy, now: Millis) {
+    /// Gives the orders, if others or none that can be read stand there.
+    pub fn order(&self, in_force: &InForce, policy: &Policy, now: Millis) {
         let routes = policy.assigner.routes.iter().zip(&self.routes);
         let orders: Vec<Order<'_>> = routes
             .flat_map(|(route, gates)| orders_of(route, gates, now))
             .collect();
         if let Some(bytes) = orders::write(&orders)
-            && bytes != self.orders
-            && host::set_shared(&orders::key(&policy.name), &bytes).is_ok()
+            && !in_force.obeyed.heard(&bytes)
         {
-            self.orders = bytes;
+            let _ = host::set_shared(&orders::key(&policy.name), &bytes);
         }
     }
 

@@ -93,7 +93,7 @@ impl Watch {
                 tell(in_force, index, watch, route, now);
             }
         }
-        self.gates.order(policy, now);
+        self.gates.order(in_force, policy, now);
         self.tell_slow(&policy.name);
         self.keep(policy);
     }

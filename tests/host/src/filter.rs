@@ -185,6 +185,14 @@ impl Filter {
         Ok(calls.into_iter().collect())
     }
 
+    /// Hands over, and forgets, what the living root contexts logged since they were configured.
+    pub fn take_logs(&mut self) -> Vec<LogLine> {
+        let roots = self.roots().into_iter();
+        roots
+            .flat_map(|(root, _)| self.state().take_logs(root))
+            .collect()
+    }
+
     /// Runs one request from its headers to the deletion of its context.
     #[track_caller]
     pub fn request(&mut self, request: Request) -> Outcome {
@@ -265,6 +273,14 @@ impl Filter {
             self.vm.call(Callback::ResponseTrailers, id, &[id, count])?;
         }
         Ok(())
+    }
+
+    /// The headers of an open stream's request, as the filter left them.
+    ///
+    /// # Panics
+    /// If no such stream is open.
+    pub fn forwarded(&mut self, id: u32) -> &Headers {
+        &self.stream(id).request.headers
     }
 
     /// The last part: log, done, delete.

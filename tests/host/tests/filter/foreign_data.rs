@@ -10,11 +10,14 @@ fn keys() -> Vec<String> {
     let slots = |part: &'static str| (0..16).map(move |n| format!("shop.health.{part}{n}"));
     let others = [
         "shop.health.slow",
+        "shop.gate.orders",
         "shop.lease",
         "serinus.policy.serinus.serinus",
     ];
     let others = others.map(str::to_owned);
-    slots("").chain(slots("windows.")).chain(others).collect()
+    let gates = (0..16).map(|n| format!("shop.gate.{n}"));
+    let health = slots("").chain(slots("windows."));
+    health.chain(gates).chain(others).collect()
 }
 
 /// A proxy after enough traffic that every key has a value; the filter's own way to it.
@@ -29,7 +32,7 @@ fn lived() -> (Process, Filter) {
 }
 
 /// Bytes that are not of this filter, and broken ones that are.
-fn foreign(sound: &[u8]) -> Vec<Vec<u8>> {
+pub fn foreign(sound: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![
         Vec::new(),
         vec![0],
@@ -38,6 +41,8 @@ fn foreign(sound: &[u8]) -> Vec<Vec<u8>> {
         b"SRK1".to_vec(),
         b"SRB1".to_vec(),
         b"SRL1".to_vec(),
+        b"SGs\x01".to_vec(),
+        b"SGo\x01".to_vec(),
         vec![0xff; 64],
         b"SRH1\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
         b"SRK1\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f".to_vec(),

@@ -10,12 +10,16 @@ mod costs;
 mod counting;
 mod ended;
 mod foreign_data;
+mod gates;
+mod gates_calm;
+mod gates_kept;
 mod host_calls;
 mod host_faults;
 mod lease;
 mod pages;
 mod policies;
 mod routing;
+mod shop;
 mod trust;
 mod workers;
 

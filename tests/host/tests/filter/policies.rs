@@ -104,6 +104,13 @@ pub fn counted_with_report(report: &str) -> String {
     COUNTED.replacen(plain, report, 1)
 }
 
+/// [`COUNTED`] with a gate that judges from the first second on; `gate` is what else it says.
+pub fn judged(gate: &str) -> String {
+    let comma = if gate.is_empty() { "" } else { ", " };
+    let gate = format!(r#""gate": {{"warmup": "0s"{comma}{gate}}}, "variants":"#);
+    COUNTED.replacen("\"variants\":", &gate, 1)
+}
+
 /// So many routes, each below a path of its own, that tell hosts apart.
 pub fn many_routes(count: usize) -> String {
     let route = |n: usize| {
