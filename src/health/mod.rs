@@ -14,6 +14,7 @@
 //! | [`window`], [`slow`], [`share`] | the last minutes, what is slow, whether shares are kept |
 //! | [`kept`] | the last minutes of all routes, for whoever watches next |
 //! | [`tick`] | what the gate reads of a tick |
+//! | [`lease`], [`turns`] | which worker watches, and when which routes |
 //!
 //! A request: [`clock::Clock::start`] when it begins, [`route::RouteHealth::decided`] when it was
 //! decided, and at its end [`outcome::Ended::outcome`] and [`route::RouteHealth::record`]. A tick:
@@ -38,6 +39,7 @@ pub mod slow;
 pub mod statuses;
 pub mod tick;
 pub mod totals;
+pub mod turns;
 pub mod watch;
 pub mod window;
 

@@ -17,9 +17,21 @@ use crate::health::clock::{Clock, Micros, Started, Wall};
 use crate::health::counters::Request;
 use crate::health::route::RouteHealth;
 use crate::health::slow;
+use crate::health::turns;
 use crate::policy::{DEFAULT_NAME, Policy};
 use crate::report::metric::NO_ROUTE;
 use std::cell::{Cell, RefCell};
+
+/// What is to be handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// The routes of a turn.
+    Turn(usize),
+    /// All that was counted.
+    All,
+    /// The same, and nothing can be left for a next time.
+    Last,
+}
 
 /// The counts of one worker under one policy.
 #[derive(Debug)]
@@ -101,25 +113,38 @@ impl Counting {
     }
 
     /// Hands on what was counted. If it is the last time, nothing waits: what the ledger did not
-    /// take is told to the metrics alone, and counted as lost.
-    pub fn flush(&self, stats: &Stats, last: bool) {
+    /// take is told to the metrics alone, and counted as lost. Says whether there was anything.
+    pub fn flush(&self, stats: &Stats, which: Flush) -> bool {
         let mut routes = self.routes.borrow_mut();
-        if routes.iter().any(RouteHealth::is_dirty) {
-            let taken = match self.ledger.add(&routes, self.now.get()) {
-                Taken::Later if last => Taken::Lost,
-                Taken::Later => return,
+        let is_due = |index: usize, route: &RouteHealth| {
+            let turn = match which {
+                Flush::Turn(turn) => turns::of(index) == turn,
+                Flush::All | Flush::Last => true,
+            };
+            turn && route.is_dirty()
+        };
+        let counted = routes.iter().enumerate();
+        let due: Vec<&RouteHealth> = counted
+            .filter(|(index, route)| is_due(*index, route))
+            .map(|(_, route)| route)
+            .collect();
+        let worked = !due.is_empty();
+        if worked {
+            let taken = match self.ledger.add(&due, self.now.get()) {
+                Taken::Later if which == Flush::Last => Taken::Lost,
+                Taken::Later => return true,
                 taken => taken,
             };
-            let dirty = routes.iter_mut().enumerate();
-            for (index, route) in dirty.filter(|(_, route)| route.is_dirty()) {
-                stats.tell_route(index, route.delta());
-                if taken == Taken::Lost {
-                    stats.dropped(1);
+            for (index, route) in routes.iter_mut().enumerate() {
+                if is_due(index, route) {
+                    stats.tell_route(index, route.delta());
+                    stats.dropped(u64::from(taken == Taken::Lost));
+                    route.clear();
                 }
-                route.clear();
             }
         }
         stats.tell();
+        worked
     }
 
     /// Takes up what the watcher found out to be slow.

@@ -5,11 +5,11 @@
 //! passes as stable. Configuring runs on every thread and once more in a VM that is thrown away, so
 //! it makes nothing that would have to be undone.
 //!
-//! The clock beats four times a second. With the first beat of a second of the wall clock every
-//! worker hands on what it counted; with the second, a quarter of a second later, all have done so,
-//! and the one that watches looks at the sums.
+//! The clock beats four times a second. Once a second every worker hands on what it counted of a
+//! route; a quarter of a second later all have done so, and the one that watches looks at the sums
+//! ([`turns`](crate::health::turns)).
 
-use super::counting::Counting;
+use super::counting::{Counting, Flush};
 use super::gates::Obeyed;
 use super::host::{self, Kind, Level};
 use super::stats::{Id, Stats};
@@ -20,6 +20,7 @@ use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
 use crate::health::clock::Wall;
 use crate::health::lease::{self, Candidate};
+use crate::health::turns::{self, BEAT_MS, Turns};
 use crate::policy::problem::Refusal;
 use crate::policy::{self, Policy};
 use crate::report::metric;
@@ -27,10 +28,6 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// How often the clock beats, in milliseconds: what the watcher finds out is known to all workers
-/// within one beat.
-const BEAT: u32 = 250;
 
 /// A policy that was refused.
 #[derive(Debug)]
@@ -72,14 +69,14 @@ impl InForce {
     }
 
     fn flush(&self) {
-        self.counting.flush(&self.stats, false);
+        self.counting.flush(&self.stats, Flush::All);
     }
 }
 
 /// Requests outlive their policy: the last one takes what was counted since the last tick along.
 impl Drop for InForce {
     fn drop(&mut self) {
-        self.counting.flush(&self.stats, true);
+        self.counting.flush(&self.stats, Flush::Last);
     }
 }
 
@@ -93,10 +90,7 @@ pub struct Root {
 /// Where the clock stands.
 #[derive(Debug, Default)]
 struct Beat {
-    /// The second that was last handed on.
-    second: i64,
-    /// Whether the sums of that second are still to be looked at.
-    pending: bool,
+    turns: Turns,
     candidate: Option<Candidate>,
     watch: Option<Watch>,
 }
@@ -119,7 +113,7 @@ impl RootContext for Root {
         Id::single(&metric::PANICS);
         self.in_force = Some(Rc::new(in_force));
         self.beat = RefCell::default();
-        if host::tick_every(BEAT).is_err() {
+        if host::tick_every(BEAT_MS).is_err() {
             host::log(
                 Level::Warn,
                 "serinus: the host gives no tick; metrics will stay at 0",
@@ -156,29 +150,34 @@ impl Beat {
     /// One beat; says whether there was work to do.
     fn tick(&mut self, in_force: &InForce, clock: Wall) -> bool {
         let now = clock.millis();
+        in_force.counting.look(clock);
         if let Some(policy) = &in_force.policy {
             in_force.obeyed.listen(policy);
         }
-        let second = now.0.div_euclid(1_000);
-        if second != self.second {
-            self.second = second;
-            self.pending = true;
-            in_force.counting.look(clock);
-            in_force.flush();
+        let mut worked = false;
+        for due in self.turns.due(now) {
             if let Some(policy) = &in_force.policy {
+                worked |= self.watch(in_force, policy, due.look, now);
+            }
+            worked |= in_force
+                .counting
+                .flush(&in_force.stats, Flush::Turn(due.hand_on));
+            if due.hand_on == 0
+                && let Some(policy) = &in_force.policy
+            {
                 in_force.counting.learn_slow(policy);
             }
-            return true;
         }
-        if std::mem::take(&mut self.pending)
-            && let Some(policy) = &in_force.policy
-        {
-            return self.watch(in_force, policy, now);
-        }
-        false
+        worked
     }
 
-    fn watch(&mut self, in_force: &InForce, policy: &Policy, now: Millis) -> bool {
+    /// Looks at the routes of a turn, if there are any and this worker is the one that watches.
+    fn watch(&mut self, in_force: &InForce, policy: &Policy, turn: usize, now: Millis) -> bool {
+        // The requests that no route took come after the last route.
+        let routes = policy.assigner.routes.len();
+        if !(0..=routes).any(|index| turns::of(index) == turn) {
+            return false;
+        }
         if !self.holds(in_force, &policy.name, now) {
             self.watch = None;
             return false;
@@ -186,12 +185,10 @@ impl Beat {
         let watch = self
             .watch
             .get_or_insert_with(|| Watch::take_over(in_force, policy, now));
-        watch.look(in_force, policy, now);
+        watch.look(in_force, policy, turn, now);
         let age = now.0.saturating_sub(in_force.since.0) / 1_000;
-        in_force
-            .stats
-            .policy_age
-            .set(u64::try_from(age).unwrap_or(0));
+        let age = u64::try_from(age).unwrap_or(0);
+        in_force.stats.policy_age.set(age);
         true
     }
 

@@ -109,13 +109,13 @@ impl Ledger {
     }
 
     /// Adds what `routes` counted.
-    pub fn add(&self, routes: &[RouteHealth], now: Millis) -> Taken {
+    pub fn add(&self, routes: &[&RouteHealth], now: Millis) -> Taken {
         for _ in 0..ledger::TRIES {
             let key = ledger::key(&self.name, self.slot.get());
             let Ok((value, number)) = host::shared_with_number(&key) else {
                 return Taken::Lost;
             };
-            let value = ledger::added(value.as_deref(), routes, now);
+            let value = ledger::added(value.as_deref(), routes.iter().copied(), now);
             match host::swap_shared(&key, &value, number) {
                 Ok(true) => return Taken::Now,
                 Ok(false) => self.slot.set(self.slot.get().wrapping_add(1)),

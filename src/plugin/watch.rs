@@ -15,15 +15,16 @@ use crate::health::kept;
 use crate::health::ledger::Reading;
 use crate::health::share::Seen;
 use crate::health::slow;
+use crate::health::turns;
 use crate::health::watch::RouteWatch;
 use crate::policy::Policy;
 use crate::report::metric;
 use crate::report::state::{self, About, BudgetView, Document, Rejected, RouteView};
 use crate::report::state_gate::GateView;
 
-/// Routes whose last minutes are kept at each look: all of most policies. The others take turns, so
-/// that a look stays short.
-const KEPT_AT_ONCE: usize = 20;
+/// Routes whose last minutes are kept at each look, at least: all of most policies. The others take
+/// turns, so that a look stays short.
+const KEPT_AT_ONCE: usize = 10;
 
 /// The watched routes.
 #[derive(Debug)]
@@ -78,11 +79,12 @@ impl Watch {
         (watch, changed)
     }
 
-    /// The work of a second.
-    pub fn look(&mut self, in_force: &InForce, policy: &Policy, now: Millis) {
+    /// Looks at the routes of a turn.
+    pub fn look(&mut self, in_force: &InForce, policy: &Policy, turn: usize, now: Millis) {
         let slots = store::slots(&policy.name);
         let reading = Reading::of(slots.iter().map(Vec::as_slice));
-        for (index, watch) in self.routes.iter_mut().enumerate() {
+        let routes = self.routes.iter_mut().enumerate();
+        for (index, watch) in routes.filter(|(index, _)| turns::of(*index) == turn) {
             let came = watch.look(&reading, now);
             let changed = self
                 .gates
