@@ -120,3 +120,71 @@ fn memory_of_the_largest_policy_is_bounded_by_the_policy() {
     assert!(last <= 96 * MIB, "{last}");
     assert_eq!(sizes[2], last, "it stops growing");
 }
+
+/// [`many_routes`] whose gates are told so in the policy; without variants if there is no gate.
+fn many_gates(count: usize, gate: Option<&str>) -> String {
+    let variants = r#""variants": [{"name": "canary", "share": "50%"}]"#;
+    match gate {
+        Some(gate) => many_routes(count).replace(variants, &format!("{variants}, {gate}")),
+        None => many_routes(count).replace(&format!(", {variants}"), ""),
+    }
+}
+
+/// All that a gate can be told to look at.
+fn every_limit() -> String {
+    let limits: Vec<_> = (1..=16)
+        .map(|n| match n % 4 {
+            0 => format!(r#"{{"signal": "errorRate", "above": "{n}%", "for": "2m"}}"#),
+            1 => format!(r#"{{"signal": "p50", "above": "{n}s", "for": "3m"}}"#),
+            2 => format!(r#"{{"signal": "p99", "above": "{n}s", "for": "5m"}}"#),
+            _ => format!(r#"{{"signal": "requestRate", "below": "{n}%", "for": "10m"}}"#),
+        })
+        .collect();
+    let budget = r#"{"objective": "99%", "window": "1d"}"#;
+    format!(
+        r#""gate": {{"warmup": "0s", "limits": [{}], "budget": {budget}}}"#,
+        limits.join(",")
+    )
+}
+
+#[test]
+fn judging_a_hundred_gates_is_bounded_work_of_bounded_state() {
+    const ROUTES: usize = 100;
+    let every_limit = every_limit();
+    let kinds = [
+        ("no gates", None),
+        ("gates", Some(r#""gate": {"warmup": "0s"}"#)),
+        ("gates with all limits and a budget", Some(&*every_limit)),
+    ];
+    for (kind, gate) in kinds {
+        let process = Process::new();
+        let mut filter = worker_of(&process, &many_gates(ROUTES, gate));
+        beat(&process, &mut filter, kind);
+        beat(&process, &mut filter, kind);
+        let mut most = 0;
+        for second in 1..=12 {
+            dirty(&mut filter, ROUTES, 8);
+            process.advance(BEAT * 2);
+            beat(
+                &process,
+                &mut filter,
+                &format!("{kind}, {second}: handing on"),
+            );
+            let judged = beat(
+                &process,
+                &mut filter,
+                &format!("{kind}, {second}: watching"),
+            );
+            most = most.max(judged.instructions);
+        }
+        println!("{kind}: at most {most} instructions");
+        assert!(most < 120_000_000, "{kind}: {most}");
+        let keys = process.shared_keys().into_iter();
+        let gates = keys.filter(|key| key.starts_with("shop.gate."));
+        let kept: usize = gates
+            .map(|key| process.shared_data(&key).map_or(0, |value| value.len()))
+            .sum();
+        println!("{kind}: {kept} bytes kept");
+        assert!(kept <= ROUTES * 16 * 1_024, "{kind}: {kept}");
+    }
+}

@@ -1,11 +1,11 @@
 //! A gate that is shut stays so, whatever comes and goes, until a new revision.
 
-use serinus_host_tests::Filter;
+use serinus_host_tests::Calls;
 
 use crate::foreign_data::foreign;
 use crate::policies::judged;
 use crate::shop::{FAILING, GOOD, Shop, reached};
-use crate::{BAD_POLICY, beats};
+use crate::{BAD_POLICY, BEAT, beats};
 
 const ORDERS: &str = "shop.gate.orders";
 
@@ -36,18 +36,17 @@ fn stays_shut(shop: &mut Shop, seconds: u32) {
     assert_eq!(shop.told()["state"], "shut");
 }
 
-/// The place of the worker that judges: who keeps gates in the next second.
+/// The place of the worker that judges: who renews the lease in the next second.
 fn judge(shop: &mut Shop) -> usize {
+    let renews = |calls: &Calls| {
+        let mut written = calls.iter().filter(|call| call.subject == "shop.lease");
+        written.any(|call| call.function == "proxy_set_shared_data")
+    };
     let mut judge = None;
     for _ in 0..4 {
-        shop.process.advance(crate::BEAT);
+        shop.process.advance(BEAT);
         for (place, filter) in shop.workers.iter_mut().enumerate() {
-            let writes = |calls: &serinus_host_tests::Calls| {
-                let kept = calls.iter().filter(|call| call.subject == "shop.lease");
-                kept.filter(|call| call.function == "proxy_set_shared_data")
-                    .count()
-            };
-            if writes(&filter.tick()) > 0 {
+            if renews(&filter.tick()) {
                 assert!(judge.replace(place).is_none(), "two judge");
             }
         }
@@ -225,7 +224,6 @@ fn gates_that_nobody_can_read_any_more_begin_afresh() {
     }
 }
 
-/// A second plugin of the same code and process, under a policy of another name.
 #[test]
 fn gates_of_policies_of_other_names_stand_apart() {
     let mut shop = Shop::shut(1, &revision("1"));
@@ -233,9 +231,7 @@ fn gates_of_policies_of_other_names_stand_apart() {
     let [filter] = &mut shop.workers[..] else {
         unreachable!("one worker")
     };
-    let root = Filter::add_plugin(filter, "second", other)
-        .expect("a plugin")
-        .root;
-    filter.use_root(root);
+    let second = filter.add_plugin("second", other).expect("a plugin");
+    filter.use_root(second.root);
     assert!(!reached(filter, 0..40).is_empty());
 }
