@@ -55,11 +55,13 @@ pub struct Spent {
 
 impl Gates {
     /// The gates of the variants `names`, as `settings` have them. What `kept` holds of them goes on
-    /// unless the settings say otherwise, which is told.
+    /// unless the settings say otherwise, which is told. One that is not kept (what was kept is of
+    /// another version, or damaged) begins shut if `was_shut` says so of its variant and revision.
     pub fn take_up<'n>(
         kept: Option<Self>,
         settings: &RouteSettings,
         names: impl Iterator<Item = &'n str>,
+        was_shut: impl Fn(&str, &str) -> bool,
         at: At,
     ) -> (Self, Vec<Told>) {
         let mut kept = kept.unwrap_or_default();
@@ -70,7 +72,10 @@ impl Gates {
             let mut variant = known.map_or_else(
                 || Variant {
                     name: name.to_owned(),
-                    gate: Gate::new(settings),
+                    gate: match was_shut(name, &settings.revision) {
+                        true => Gate::shut(settings),
+                        false => Gate::new(settings),
+                    },
                     stopped_ms: 0,
                 },
                 |known| kept.variants.swap_remove(known),
@@ -193,7 +198,7 @@ mod tests {
     }
 
     fn take_up(kept: Option<Gates>, settings: &RouteSettings) -> (Gates, Vec<Told>) {
-        Gates::take_up(kept, settings, NAMES.into_iter(), At(0))
+        Gates::take_up(kept, settings, NAMES.into_iter(), |_, _| false, At(0))
     }
 
     fn second(gates: &mut Gates, settings: &RouteSettings, at: u64, errors: u64) {
@@ -217,10 +222,24 @@ mod tests {
         let mut turned = settings();
         turned.variants[1].held = Some(Held::Shut);
         let names = ["other", "canary"].into_iter();
-        let (gates, told) = Gates::take_up(kept, &turned, names, At(0));
+        let (gates, told) = Gates::take_up(kept, &turned, names, |_, _| false, At(0));
         assert!(told.is_empty());
         assert_eq!(gates.gate(1).unwrap().position(), Position::Shut);
         assert_eq!(gates.gate(0).unwrap().position(), Position::Open);
+    }
+
+    #[test]
+    fn a_gate_of_which_only_the_orders_are_left_begins_as_they_say() {
+        let was_shut = |variant: &str, revision: &str| variant == "other" && revision.is_empty();
+        let names = || NAMES.into_iter();
+        let (gates, told) = Gates::take_up(None, &settings(), names(), was_shut, At(0));
+        assert!(told.is_empty());
+        assert_eq!(gates.gate(0).unwrap().position(), Position::Open);
+        assert_eq!(gates.gate(1).unwrap().position(), Position::Shut);
+        let mut next = settings();
+        next.variants[1].revision = "2".to_owned();
+        let (gates, _) = Gates::take_up(None, &next, names(), was_shut, At(0));
+        assert_eq!(gates.gate(1).unwrap().position(), Position::Open);
     }
 
     #[test]

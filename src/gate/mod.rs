@@ -86,6 +86,19 @@ impl Gate {
         }
     }
 
+    /// A gate that was found shut, with nothing known of why.
+    #[must_use]
+    pub fn shut(settings: &Settings) -> Self {
+        Self {
+            state: State::Shut {
+                signal: None,
+                lapses: 0,
+                shut_s: 0.0,
+            },
+            ..Self::new(settings)
+        }
+    }
+
     /// Takes on settings that may be others than before. A new revision starts the gate afresh
     /// and keeps its history; a change of who holds it is told; everything else keeps the state.
     pub fn configure(&mut self, settings: &Settings, at: At) -> Option<Change> {
@@ -247,6 +260,12 @@ impl Gate {
             Some(Held::Shut) => Ppm(0),
             None => self.state.share(full),
         }
+    }
+
+    /// The revision that is judged.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
     }
 
     /// Who holds the gate, if a person does.

@@ -24,6 +24,8 @@ pub struct Order<'n> {
     pub route: &'n str,
     /// The variant.
     pub variant: &'n str,
+    /// The revision that was judged: it says nothing of another.
+    pub revision: &'n str,
     /// Where it stands.
     pub position: Position,
     /// The share that reaches the variant while the gate probes.
@@ -37,6 +39,19 @@ impl Order<'_> {
     pub fn is_idle(&self) -> bool {
         self.position == Position::Open && self.ceiling == Ppm::ALL
     }
+}
+
+/// The order for a gate among `orders`, if one was given for its revision.
+pub fn find<'o, 'n>(
+    orders: &'o [Order<'n>],
+    route: &str,
+    variant: &str,
+    revision: &str,
+) -> Option<&'o Order<'n>> {
+    let is_for = |order: &&Order<'_>| {
+        order.route == route && order.variant == variant && order.revision == revision
+    };
+    orders.iter().find(is_for)
 }
 
 /// The orders as bytes; those that say nothing are left out.
@@ -58,6 +73,7 @@ mod tests {
     const SHUT: Order<'_> = Order {
         route: "checkout",
         variant: "canary",
+        revision: "1",
         position: Position::Shut,
         probing: Ppm(0),
         ceiling: Ppm(50_000),
@@ -73,6 +89,13 @@ mod tests {
         let bytes = write(&[idle, SHUT]).unwrap();
         assert_eq!(read(&bytes), Some(vec![SHUT]));
         assert_eq!(read(&write(&[idle]).unwrap()), Some(Vec::new()));
+    }
+
+    #[test]
+    fn an_order_is_for_one_revision_alone() {
+        assert_eq!(find(&[SHUT], "checkout", "canary", "1"), Some(&SHUT));
+        assert_eq!(find(&[SHUT], "checkout", "canary", "2"), None);
+        assert_eq!(find(&[SHUT], "checkout", "other", "1"), None);
     }
 
     proptest! {

@@ -69,9 +69,8 @@ fn passages(policy: &Policy, orders: &[Order<'_>]) -> Passages {
     let of_route = |(route, settings): (&Route, &RouteSettings)| {
         let variants = route.variants.iter().zip(&settings.variants);
         let gates = variants.map(|(variant, settings)| {
-            let mut said = orders.iter();
-            let order =
-                said.find(|order| order.route == route.name && order.variant == variant.name);
+            let revision = &settings.revision;
+            let order = orders::find(orders, &route.name, &variant.name, revision);
             passable(order, settings.held)
         });
         gates.collect()
@@ -117,13 +116,19 @@ impl Judged {
         let bundles = (0..kept::BUNDLES).map(|bundle| host::shared(&gates::key(name, bundle)));
         let bundles: Vec<Vec<u8>> = bundles.filter_map(|value| value.ok().flatten()).collect();
         let left: Vec<(&str, &[u8])> = bundles.iter().flat_map(|value| kept::read(value)).collect();
+        let orders = host::shared(&orders::key(name)).ok().flatten();
+        let orders = orders.as_deref().and_then(orders::read).unwrap_or_default();
         let mut changed = Vec::new();
         let routes = policy.assigner.routes.iter().zip(&policy.gates);
         let routes = routes.enumerate().map(|(index, (route, settings))| {
             let kept = left.iter().find(|(name, _)| *name == route.name);
             let kept = kept.and_then(|(_, bytes)| Gates::from_bytes(bytes));
             let names = route.variants.iter().map(|variant| variant.name.as_str());
-            let (gates, told) = Gates::take_up(kept, settings, names, at(now));
+            let was_shut = |variant: &str, revision: &str| {
+                let order = orders::find(&orders, &route.name, variant, revision);
+                order.is_some_and(|order| order.position != Position::Open)
+            };
+            let (gates, told) = Gates::take_up(kept, settings, names, was_shut, at(now));
             changed.extend(told.into_iter().map(|told| (index, told)));
             gates
         });
@@ -255,6 +260,7 @@ fn orders_of<'r>(
         Some(Order {
             route: &route.name,
             variant: &variant.name,
+            revision: gate.revision(),
             position: gate.position(),
             probing: gate.share(Ppm::ALL),
             ceiling,
