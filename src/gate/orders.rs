@@ -60,7 +60,7 @@ pub fn write(orders: &[Order<'_>]) -> Option<Vec<u8>> {
     seal(MAGIC, &said)
 }
 
-/// The orders; nothing if this is no value of [`write`]'s.
+/// The orders; nothing if this is no value of [`write()`]'s.
 pub fn read(bytes: &[u8]) -> Option<Vec<Order<'_>>> {
     unseal(MAGIC, bytes)
 }

@@ -1,7 +1,7 @@
 //! Whose turn it is: the work of a second, spread over its quarters.
 //!
 //! All routes are handed on and looked at once a second. Where there are many they take turns by
-//! the quarters of the wall clock's second, so that no beat takes long; the first [`TOGETHER`], and
+//! the quarters of the wall clock's second, so that no beat takes long; the first 25, and
 //! so all of most policies, in the first quarter. Workers' beats have phases of their own, but all
 //! of them fall into the same quarters: what is handed on in one is looked at in the next, when
 //! every worker has had its beat.
