@@ -23,6 +23,15 @@ pub enum Passage {
 }
 
 impl Passage {
+    /// The word for it in access logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Probing(_) => "probing",
+            Self::Shut => "shut",
+        }
+    }
+
     /// The most that this lets of a share.
     fn most(self) -> Share {
         match self {
@@ -69,6 +78,14 @@ impl Gates {
     pub fn of(&self, route: RouteId, variant: usize) -> Gate {
         let gate = self.0.get(route.0).and_then(|route| route.get(variant));
         gate.copied().unwrap_or_default()
+    }
+
+    /// What the first of `route`'s gates that is not open lets through; open if all of them are.
+    pub fn narrowest(&self, route: RouteId) -> Passage {
+        let gates = self.0.get(route.0).into_iter().flatten();
+        let mut passages = gates.map(|gate| gate.passage);
+        let is_narrow = |passage: &Passage| *passage != Passage::Open;
+        passages.find(is_narrow).unwrap_or_default()
     }
 
     /// The share by the policy at `now`, up to the ceiling; the gate itself is not asked.

@@ -251,7 +251,9 @@ fn tell(in_force: &InForce, policy: &Policy, decision: &Decision<'_>) -> Option<
         (Mode::Observe, true) => OBSERVED,
         (Mode::Enforce | Mode::Bypass, _) => DECIDED,
     };
-    let field = policy.access_log.then(|| explain::log_field(decision));
+    let field = policy
+        .access_log
+        .then(|| explain::log_field(decision, &in_force.obeyed.passages()));
     let mark = field.as_deref().unwrap_or(UNTOLD);
     note(in_force, host::set_property(name, mark.as_bytes()));
     field

@@ -47,9 +47,14 @@ pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis, gates: &Gat
     text
 }
 
-/// `route=checkout variant=canary reason=share`, for access logs.
-pub fn log_field(decision: &Decision<'_>) -> String {
-    members(decision, " ")
+/// `route=checkout variant=canary reason=share gate=open`, for access logs. The gate is the route's
+/// first that is not open, if there is one; a route without variants has none to tell of.
+pub fn log_field(decision: &Decision<'_>, gates: &Gates) -> String {
+    let mut text = members(decision, " ");
+    if let Some(route) = decision.route.filter(|route| !route.variants.is_empty()) {
+        let _ = write!(text, " gate={}", gates.narrowest(route.id).word());
+    }
+    text
 }
 
 fn members(decision: &Decision<'_>, separator: &str) -> String {

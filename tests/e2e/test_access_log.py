@@ -48,7 +48,7 @@ def test_a_text_line_says_what_was_decided_and_what_came_of_it(
     client.ask(path, host=f"{name}.test", headers=USER)
     said = fields(field_of(proxy.logged(path)))
     assert decided.items() <= said.items()
-    assert said["outcome"] == "ok"
+    assert (said["gate"], said["outcome"]) == ("open", "ok")
 
 
 def new_trace() -> tuple[str, dict[str, str]]:

@@ -108,6 +108,10 @@ def test_an_outage_of_both_versions_shuts_nothing(scene: Scene) -> None:
         scene.canary.behave(fail=fail)
         time.sleep(6)
         assert scene.gate()["state"] == "open"
+    scene.stable.stop()
+    scene.canary.stop()
+    time.sleep(6)
+    assert scene.gate()["state"] == "open"
 
 
 def test_a_shut_gate_stays_shut_whatever_else_changes(scene: Scene) -> None:

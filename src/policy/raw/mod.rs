@@ -100,7 +100,7 @@ record! {
 record! {
     /// What is told about each request.
     pub struct Report {
-        /// Route, variant, reason and outcome in the filter state `wasm.serinus`, for access logs. The
+        /// Route, variant, reason, gate and outcome in the filter state `wasm.serinus`, for access logs. The
         /// mark is set anyway, for a Serinus behind this one, so it costs one further host call, for
         /// the outcome; `false` keeps both out of the logs. Default: `true`.
         "accessLog" => access_log: Option<bool>,

@@ -40,6 +40,10 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends it; once more does nothing."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait(STOP_SECONDS)
