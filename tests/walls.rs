@@ -47,7 +47,10 @@ fn nobody_says(files: &[(PathBuf, String)], words: &[&str]) {
 #[test]
 fn only_the_plugin_names_the_host() {
     let core = sources("src", &["src/plugin"]);
-    nobody_says(&core, &["proxy_wasm", "hostcalls", "wasm_import_module"]);
+    nobody_says(
+        &core,
+        &["proxy_wasm", "proxy_on", "hostcalls", "wasm_import_module"],
+    );
 }
 
 #[test]

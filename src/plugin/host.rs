@@ -3,8 +3,8 @@
 //! Own bindings and not the SDK's wrappers, because those panic on every status that they do not
 //! expect (52 places in version 0.2.5), and one panic ends all requests of a worker. Here every
 //! status but success is a [`Failure`], and data that can't be where the host says it is counts as
-//! absent. The SDK still owns the exports and the allocator: the host puts data where its `malloc`
-//! says, as a boxed slice of exactly the size it asked for.
+//! absent. The host puts data where [`exports`](super::exports) allocates it, as a boxed slice of exactly
+//! the size it asked for.
 #![allow(unsafe_code)]
 
 use crate::health::clock::Wall;
@@ -20,6 +20,15 @@ pub type Result<T> = std::result::Result<T, Failure>;
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const CAS_MISMATCH: u32 = 8;
+
+/// What the host is to do with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Let it go on.
+    Continue = 0,
+    /// Stop: it was answered.
+    Pause = 1,
+}
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +157,7 @@ fn take(data: *mut u8, size: usize) -> Option<Vec<u8>> {
     if end > pages.saturating_mul(65_536) {
         return None;
     }
-    // SAFETY: the SDK's `malloc` made this a boxed slice of `size` bytes and gave it away.
+    // SAFETY: our `malloc` made this a boxed slice of `size` bytes and gave it away.
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 

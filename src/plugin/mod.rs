@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | [`exports`] | the calls that the host makes |
 //! | [`root`] | takes the policy, keeps the clock |
 //! | [`stream`] | one request |
 //! | [`ended`] | its end |
@@ -15,6 +16,7 @@
 
 mod counting;
 mod ended;
+mod exports;
 mod gates;
 mod host;
 mod pages;
@@ -25,18 +27,6 @@ mod stream;
 mod watch;
 
 use crate::report::metric;
-use proxy_wasm::traits::RootContext;
-
-// The SDK's macro exports `_initialize`, which is what `unsafe_code` minds.
-#[allow(unsafe_code, missing_docs)]
-mod start {
-    use super::{RootContext, root};
-
-    proxy_wasm::main! {{
-        std::panic::set_hook(Box::new(super::panicked));
-        proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(root::Root::default()) });
-    }}
-}
 
 /// There must be no panic. If there is one, it is counted and its place is in the log before the
 /// host ends the VM.

@@ -24,9 +24,6 @@ use crate::health::turns::{self, BEAT_MS, Turns};
 use crate::policy::problem::Refusal;
 use crate::policy::{self, Policy};
 use crate::report::metric;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
-use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A policy that was refused.
@@ -84,7 +81,7 @@ impl Drop for InForce {
 #[derive(Debug, Default)]
 pub struct Root {
     in_force: Option<Rc<InForce>>,
-    beat: RefCell<Beat>,
+    beat: Beat,
 }
 
 /// Where the clock stands.
@@ -95,34 +92,26 @@ struct Beat {
     watch: Option<Watch>,
 }
 
-impl Context for Root {
-    fn on_done(&mut self) -> bool {
-        if let Some(in_force) = &self.in_force {
-            in_force.flush();
-        }
-        true
-    }
-}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+impl Root {
+    /// Takes the policy of `size` bytes that the host has.
+    pub fn configure(&mut self, size: usize) {
         let text = host::configuration(size).ok().flatten().unwrap_or_default();
         let now = host::now().unwrap_or_default().millis();
         let in_force = take(&text, now);
         tell_rejected(in_force.rejected.is_some());
         Id::single(&metric::PANICS);
         self.in_force = Some(Rc::new(in_force));
-        self.beat = RefCell::default();
+        self.beat = Beat::default();
         if host::tick_every(BEAT_MS).is_err() {
             host::log(
                 Level::Warn,
                 "serinus: the host gives no tick; metrics will stay at 0",
             );
         }
-        true
     }
 
-    fn on_tick(&mut self) {
+    /// A beat.
+    pub fn tick(&mut self) {
         let Some(in_force) = &self.in_force else {
             return;
         };
@@ -130,19 +119,23 @@ impl RootContext for Root {
             in_force.stats.host_error();
             return;
         };
-        if self.beat.borrow_mut().tick(in_force, began)
+        if self.beat.tick(in_force, began)
             && let Ok(ended) = host::now()
         {
             in_force.stats.tick.set(ended.0.abs_diff(began.0));
         }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(self.in_force.clone())))
+    /// A request under the policy of now.
+    pub fn stream(&self) -> Stream {
+        Stream::new(self.in_force.clone())
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// The host has no more use for this; requests under its policy may live on.
+    pub fn done(&self) {
+        if let Some(in_force) = &self.in_force {
+            in_force.flush();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One request.
 
 use super::ended::Watched;
-use super::host::{self, Map};
+use super::host::{self, Action, Map};
 use super::pages;
 use super::root::InForce;
 use crate::assign::carry::{ROUTE_HEADER, VARIANT_HEADER};
@@ -20,8 +20,6 @@ use crate::health::statuses::is_grpc;
 use crate::policy::Policy;
 use crate::report::explain;
 use crate::request::{Request, address};
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
 use std::rc::Rc;
 
 /// The filter state by which access logs, and a second filter, learn of the decision.
@@ -62,12 +60,9 @@ impl Stream {
             state: State::Idle,
         }
     }
-}
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    /// The request has come.
+    pub fn request_headers(&mut self) -> Action {
         let Some(in_force) = self.in_force.clone() else {
             return Action::Continue;
         };
@@ -90,9 +85,10 @@ impl HttpContext for Stream {
         self.decide(&in_force, &request)
     }
 
-    fn on_http_response_headers(&mut self, _: usize, ends: bool) -> Action {
+    /// The answer begins; `ends` says that it has no body.
+    pub fn response_headers(&mut self, ends: bool) {
         let answer = match &mut self.state {
-            State::Idle => return Action::Continue,
+            State::Idle => return,
             State::Running(watched, answer) => {
                 watched.whole |= ends;
                 std::mem::take(answer)
@@ -104,33 +100,22 @@ impl HttpContext for Stream {
                 note(in_force, host::add_header(Map::Response, name, &value));
             }
         }
-        Action::Continue
     }
 
-    fn on_http_response_body(&mut self, _: usize, ends: bool) -> Action {
-        self.saw_end(ends);
-        Action::Continue
+    /// More of the answer has come; `ends` says that it was the last.
+    pub fn response_goes_on(&mut self, ends: bool) {
+        if let State::Running(watched, _) = &mut self.state {
+            watched.whole |= ends;
+        }
     }
 
-    fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        self.saw_end(true);
-        Action::Continue
-    }
-
-    fn on_log(&mut self) {
+    /// The request has ended.
+    pub fn log(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Idle);
         if let (State::Running(watched, _), Some(in_force)) = (state, &self.in_force)
             && let Some(policy) = &in_force.policy
         {
             watched.end(in_force, policy);
-        }
-    }
-}
-
-impl Stream {
-    fn saw_end(&mut self, ends: bool) {
-        if let State::Running(watched, _) = &mut self.state {
-            watched.whole |= ends;
         }
     }
 

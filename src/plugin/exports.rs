@@ -1,0 +1,130 @@
+//! The calls that the host makes.
+//!
+//! Own exports and not the SDK's. The host enters the module once for every callback that is
+//! exported, which costs more than most of what the filter does there; the SDK exports all of them.
+//! And its dispatcher panics where a context is not what it expects.
+//!
+//! A VM is one thread, and the host does not call into it while it is being called, but for memory.
+//! Should it ever, that call finds the contexts taken and lets things pass.
+#![allow(unsafe_code)]
+
+use super::host::Action;
+use super::root::Root;
+use super::stream::Stream;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// All that the host has made and not yet deleted, by its numbers.
+#[derive(Debug, Default)]
+struct Contexts {
+    roots: BTreeMap<u32, Root>,
+    streams: BTreeMap<u32, Stream>,
+}
+
+thread_local! {
+    static CONTEXTS: RefCell<Contexts> = RefCell::default();
+}
+
+fn with<T>(call: impl FnOnce(&mut Contexts) -> T) -> Option<T> {
+    let taken = CONTEXTS.try_with(|contexts| {
+        let mut contexts = contexts.try_borrow_mut().ok()?;
+        Some(call(&mut contexts))
+    });
+    taken.ok().flatten()
+}
+
+fn root<T>(id: u32, call: impl FnOnce(&mut Root) -> T) -> Option<T> {
+    with(|contexts| contexts.roots.get_mut(&id).map(call)).flatten()
+}
+
+fn stream<T>(id: u32, call: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+    with(|contexts| contexts.streams.get_mut(&id).map(call)).flatten()
+}
+
+fn action(of: Option<Action>) -> u32 {
+    of.unwrap_or(Action::Continue) as u32
+}
+
+const YES: u32 = 1;
+
+/// Which ABI this is.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// Once, before anything else.
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {
+    std::panic::set_hook(Box::new(super::panicked));
+}
+
+/// Memory for what the host gives: a boxed slice of exactly `size` bytes, which
+/// [`host`](super::host) takes over.
+#[unsafe(export_name = "malloc")]
+extern "C" fn allocate(size: usize) -> *mut u8 {
+    let slice: Box<[std::mem::MaybeUninit<u8>]> = Box::new_uninit_slice(size);
+    Box::into_raw(slice).cast()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(id: u32, root: u32) {
+    let _ = with(|contexts| match contexts.roots.get(&root) {
+        Some(root) => {
+            contexts.streams.insert(id, root.stream());
+        }
+        None => {
+            contexts.roots.insert(id, Root::default());
+        }
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(id: u32, size: usize) -> u32 {
+    let _ = root(id, |root| root.configure(size));
+    YES
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(id: u32) {
+    let _ = root(id, Root::tick);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(id: u32, _: u32, _: u32) -> u32 {
+    action(stream(id, Stream::request_headers))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(id: u32, _: u32, ends: u32) -> u32 {
+    let _ = stream(id, |stream| stream.response_headers(ends != 0));
+    action(None)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_body(id: u32, _: u32, ends: u32) -> u32 {
+    let _ = stream(id, |stream| stream.response_goes_on(ends != 0));
+    action(None)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_trailers(id: u32, _: u32) -> u32 {
+    let _ = stream(id, |stream| stream.response_goes_on(true));
+    action(None)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_log(id: u32) {
+    let _ = stream(id, Stream::log);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_done(id: u32) -> u32 {
+    let _ = root(id, |root| root.done());
+    YES
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(id: u32) {
+    // What is deleted may have counts to hand on: not while the contexts are taken.
+    let gone = with(|contexts| (contexts.streams.remove(&id), contexts.roots.remove(&id)));
+    drop(gone);
+}
