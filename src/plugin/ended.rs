@@ -7,7 +7,7 @@
 
 use super::host;
 use super::root::InForce;
-use super::stream::{DECIDED, OBSERVED, note};
+use super::stream::{DECIDED, OBSERVED, SOURCE, note, property};
 use crate::assign::Mode;
 use crate::assign::route::Side;
 use crate::health::Settings;
@@ -99,7 +99,7 @@ impl Watched {
         let matters = outcome.is_error() || self.side != Side::Stable;
         match self.caller {
             None if matters => {
-                let source = address(&property(in_force, super::stream::SOURCE)?)?;
+                let source = address(&property(in_force, SOURCE)?)?;
                 Some(Caller::of(&network(source)))
             }
             caller => caller,
@@ -158,10 +158,6 @@ fn bytes(in_force: &InForce) -> (u64, u64) {
 
 fn number(in_force: &InForce, path: &str) -> Option<u64> {
     note(in_force, host::number_property(path)).flatten()
-}
-
-fn property(in_force: &InForce, path: &str) -> Option<Vec<u8>> {
-    note(in_force, host::property(path)).flatten()
 }
 
 /// The network of an address: /24 of IPv4, /48 of IPv6, which providers give to one customer.

@@ -3,6 +3,7 @@
 use super::host::{self, Level};
 use super::root::InForce;
 use super::stats::SideStats;
+use super::store;
 use crate::assign::Assigner;
 use crate::assign::gates::{Gate as Passable, Gates as Passages, Passage};
 use crate::assign::ramp::Millis;
@@ -113,8 +114,7 @@ impl Judged {
     /// [told](Self::tell).
     pub fn begin(policy: &Policy, now: Millis) -> (Self, Vec<Changed>) {
         let name = &policy.name;
-        let bundles = (0..kept::BUNDLES).map(|bundle| host::shared(&gates::key(name, bundle)));
-        let bundles: Vec<Vec<u8>> = bundles.filter_map(|value| value.ok().flatten()).collect();
+        let bundles = store::values((0..kept::BUNDLES).map(|bundle| gates::key(name, bundle)));
         let left: Vec<(&str, &[u8])> = bundles.iter().flat_map(|value| kept::read(value)).collect();
         let orders = host::shared(&orders::key(name)).ok().flatten();
         let orders = orders.as_deref().and_then(orders::read).unwrap_or_default();

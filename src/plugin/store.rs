@@ -126,8 +126,13 @@ impl Ledger {
     }
 }
 
+/// The values at `keys`; absent ones are left out.
+pub fn values(keys: impl Iterator<Item = String>) -> Vec<Vec<u8>> {
+    keys.filter_map(|key| host::shared(&key).ok().flatten())
+        .collect()
+}
+
 /// The values of all slots of the ledger of the policy `name`.
 pub fn slots(name: &str) -> Vec<Vec<u8>> {
-    let values = (0..ledger::SLOTS).filter_map(|slot| host::shared(&ledger::key(name, slot)).ok());
-    values.flatten().collect()
+    values((0..ledger::SLOTS).map(|slot| ledger::key(name, slot)))
 }

@@ -245,7 +245,7 @@ fn tell(in_force: &InForce, policy: &Policy, decision: &Decision<'_>) -> Option<
 }
 
 /// A property; absent if the host fails to say.
-fn property(in_force: &InForce, path: &str) -> Option<Vec<u8>> {
+pub fn property(in_force: &InForce, path: &str) -> Option<Vec<u8>> {
     note(in_force, host::property(path)).flatten()
 }
 

@@ -47,8 +47,7 @@ impl Watch {
 
     fn begin(policy: &Policy, now: Millis) -> (Self, Vec<(usize, Told)>) {
         let name = &policy.name;
-        let bundles = (0..kept::BUNDLES).map(|bundle| host::shared(&kept::key(name, bundle)));
-        let bundles: Vec<Vec<u8>> = bundles.filter_map(|value| value.ok().flatten()).collect();
+        let bundles = store::values((0..kept::BUNDLES).map(|bundle| kept::key(name, bundle)));
         let known: Vec<(&str, &[u8])> =
             bundles.iter().flat_map(|value| kept::read(value)).collect();
         let told_slow = host::shared(&slow::key(name)).ok().flatten();
