@@ -9,12 +9,14 @@
     clippy::panic
 )]
 
+mod tool;
+
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate")
@@ -28,21 +30,7 @@ fn trace(name: &str) -> String {
 }
 
 fn judge(options: &[&str], text: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_serinus"))
-        .arg("judge")
-        .args(options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = command.stdin.take().unwrap();
-    let text = text.to_owned();
-    // The command may stop reading at a bad line.
-    let writer = std::thread::spawn(move || drop(input.write_all(text.as_bytes())));
-    let output = command.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
+    tool::serinus(&[&["judge"], options].concat(), text)
 }
 
 /// The lines of a replay that went well.

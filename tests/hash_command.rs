@@ -12,25 +12,13 @@
 #[allow(dead_code, reason = "the checks themselves run in hash_vectors.rs")]
 mod vectors;
 
+mod tool;
+
 use serde_json::Value;
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 fn serinus_hash(input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_serinus"))
-        .args(["hash", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the tool starts");
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    // A command that refused a line may have gone before the rest was written.
-    let _ = writer.join().unwrap();
-    output
+    tool::serinus(&["hash", "-"], input)
 }
 
 fn answers(output: &Output) -> Vec<Value> {

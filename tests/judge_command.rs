@@ -10,28 +10,15 @@
     reason = "a test may panic"
 )]
 
+mod tool;
+
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 fn run(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_serinus"))
-        .arg("judge")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the tool starts");
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    // A command that refused its input may have gone before the rest was written.
-    let _ = writer.join().unwrap();
-    output
+    tool::serinus(&[&["judge"], arguments].concat(), input)
 }
 
 fn errors(output: &Output) -> String {
