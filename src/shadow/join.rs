@@ -156,8 +156,8 @@ impl Table {
             return step;
         }
         if !self.account(id) {
-            self.remove(id, now);
-            return Some(Step::NotCompared(NotCompared::Bytes));
+            let plan = self.remove(id, now)?.plan;
+            return Some(plan.not_compared(NotCompared::Bytes));
         }
         self.join(settings, id, now)
     }
@@ -209,9 +209,13 @@ impl Table {
             }
         }
         let end = |id| {
-            let stage = self.remove(id, now)?.stage;
-            let told = matches!(stage, Stage::Told { .. } | Stage::Confirming { .. });
-            (!told).then_some(Step::NotCompared(NotCompared::Expired))
+            let exchange = self.remove(id, now)?;
+            let told = matches!(
+                exchange.stage,
+                Stage::Told { .. } | Stage::Confirming { .. }
+            );
+            let is_mirror = settings.comparing.is_none();
+            (!told && !is_mirror).then(|| exchange.plan.not_compared(NotCompared::Expired))
         };
         over.into_iter().filter_map(end).collect()
     }
@@ -231,7 +235,8 @@ impl Table {
         };
         let excuse = exchange.excuse(&outcome, millis(settings));
         let (Primary::Whole(stable), None) = (&exchange.primary, excuse) else {
-            return Some(Step::NotCompared(excuse.unwrap_or(NotCompared::Primary)));
+            let why = excuse.unwrap_or(NotCompared::Primary);
+            return Some(exchange.plan.not_compared(why));
         };
         let other = outcome.into_answer()?;
         let found = between(&exchange.method, stable, &other, &comparing.answers);

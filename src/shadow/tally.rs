@@ -230,11 +230,11 @@ mod tests {
 
         #[test]
         fn foreign_and_damaged_bytes_are_absent(
-            bytes in prop::collection::vec(any::<u8>(), 0..60), place in 0..CELLS * 8, bit in 0..8,
+            bytes in prop::collection::vec(any::<u8>(), 0..60), place in 0..CELLS * 8, bit in 0..8_u8,
         ) {
             prop_assert_eq!(Tally::from_bytes(&bytes), None);
             let mut damaged = Tally::default().to_bytes();
-            damaged[place] ^= 1 << bit;
+            damaged[place] ^= 1_u8 << bit;
             prop_assert_eq!(Tally::from_bytes(&damaged), None);
         }
     }

@@ -102,7 +102,12 @@ pub enum Step {
         again_candidate: Comparison,
     },
     /// The copy came to nothing.
-    NotCompared(NotCompared),
+    NotCompared {
+        /// Why.
+        why: NotCompared,
+        /// The pair that the verdict must be told is lost: its cause may lie in whom it went to.
+        lost: Option<Pair>,
+    },
 }
 
 /// What an exchange is for.
@@ -115,6 +120,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The copy came to nothing.
+    pub fn not_compared(&self, why: NotCompared) -> Step {
+        let lost = match why {
+            NotCompared::TooLarge | NotCompared::Slow | NotCompared::Primary => None,
+            _ => Some(self.pair).filter(|_| self.judged),
+        };
+        Step::NotCompared { why, lost }
+    }
+
     pub fn leg(&self) -> Leg {
         match self.pair {
             Pair::Raw => Leg::Candidate,

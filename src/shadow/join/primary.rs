@@ -68,8 +68,8 @@ impl Table {
         };
         if matches!(exchange.stage, Stage::Gathering { .. }) {
             // Stable answered before it had the whole request: there is nothing to send.
-            self.remove(id, now);
-            return Some(Step::NotCompared(NotCompared::Primary));
+            let plan = self.remove(id, now)?.plan;
+            return Some(plan.not_compared(NotCompared::Primary));
         }
         self.account(id);
         self.join(settings, id, now)

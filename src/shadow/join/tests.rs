@@ -1,6 +1,7 @@
 //! Exchanges from the request to the verdict's observation.
 
 use super::*;
+use crate::shadow::capture::Line;
 use crate::shadow::sample::Skipped;
 use crate::shadow::testing::{settings, with_request};
 use proptest::prelude::*;
@@ -90,6 +91,19 @@ fn joined(step: Option<Step>) -> (Joined, bool) {
     }
 }
 
+/// A raw pair that came to nothing for a reason of the way there.
+fn lost(why: NotCompared) -> Step {
+    Step::NotCompared {
+        why,
+        lost: Some(Pair::Raw),
+    }
+}
+
+/// A pair that came to nothing for a reason of the request's.
+fn without(why: NotCompared) -> Step {
+    Step::NotCompared { why, lost: None }
+}
+
 #[test]
 fn equal_answers_are_joined_whichever_comes_first() {
     let mut scene = Scene::new();
@@ -160,12 +174,12 @@ fn a_failing_version_differs_in_its_status_and_a_blocked_way_is_not_compared() {
     let (id, _) = scene.sent(RAW);
     scene.answered(&[(b":status", b"503")], "no healthy upstream");
     let step = scene.primary(id, "[1]");
-    assert_eq!(step, Some(Step::NotCompared(NotCompared::Blocked)));
+    assert_eq!(step, Some(lost(NotCompared::Blocked)));
     let id = scene.begin("GET", RAW).unwrap();
     scene.table.request_ended(id);
     scene.table.sent(&scene.settings, id, None, scene.now);
     let step = scene.primary(id, "[1]");
-    assert_eq!(step, Some(Step::NotCompared(NotCompared::NotSent)));
+    assert_eq!(step, Some(lost(NotCompared::NotSent)));
     assert!(scene.is_empty());
 }
 
@@ -176,17 +190,17 @@ fn what_stable_did_as_well_is_no_failure() {
     scene.answered(&[(b":status", b"504")], "");
     scene.now = Moment(2_000);
     let step = scene.primary(id, "[1]");
-    assert_eq!(step, Some(Step::NotCompared(NotCompared::Slow)));
+    assert_eq!(step, Some(without(NotCompared::Slow)));
     let (id, _) = scene.sent(RAW);
     scene.primary(id, &"x".repeat(1_001));
     let step = scene.answered(&[], "");
-    assert_eq!(step, Some(Step::NotCompared(NotCompared::TooLarge)));
+    assert_eq!(step, Some(without(NotCompared::TooLarge)));
     let (id, _) = scene.sent(RAW);
     scene.answered(&OK, "[1]");
     let step = scene
         .table
         .primary_ended(&scene.settings, id, false, scene.now);
-    assert_eq!(step, Some(Step::NotCompared(NotCompared::Primary)));
+    assert_eq!(step, Some(without(NotCompared::Primary)));
     assert!(scene.is_empty());
 }
 
@@ -255,7 +269,7 @@ fn with_the_shadow_hung_nothing_grows_and_all_ends() {
     assert!(scene.table.tick(&scene.settings, scene.now).is_empty());
     scene.now = Moment(31_001);
     let steps = scene.table.tick(&scene.settings, scene.now);
-    assert_eq!(steps, vec![Step::NotCompared(NotCompared::Expired); 4]);
+    assert_eq!(steps, vec![lost(NotCompared::Expired); 4]);
     assert!(scene.is_empty());
 }
 
@@ -266,7 +280,7 @@ fn a_clock_that_is_set_back_does_not_keep_exchanges_for_ever() {
     scene.sent(RAW);
     scene.table.tick(&scene.settings, Moment(0));
     let steps = scene.table.tick(&scene.settings, Moment(40_000));
-    assert_eq!(steps, [Step::NotCompared(NotCompared::Expired)]);
+    assert_eq!(steps, [lost(NotCompared::Expired)]);
 }
 
 #[test]
@@ -328,16 +342,30 @@ proptest! {
             let (settings, table, now) = (&scene.settings, &mut scene.table, scene.now);
             match step {
                 0 | 1 => {
-                    let _ = scene.begin(if flag { "GET" } else { "POST" }, size as u64 << 53);
+                    let _ = scene.begin(if flag { "GET" } else { "POST" }, (size as u64) << 53);
                 }
-                2 => drop(table.request_chunk(settings, id, &vec![0; size], now)),
-                3 => drop(table.request_ended(id)),
-                4 => drop(table.sent(settings, id, flag.then_some(scene.token), now)),
-                5 => drop(scene.answered(if flag { &OK } else { &[] }, &"x".repeat(size))),
-                6 => drop(scene.primary(id, &"y".repeat(size))),
-                7 if flag => drop(table.confirm(id, now)),
+                2 => {
+ let _ = table.request_chunk(settings, id, &vec![0; size], now);
+}
+                3 => {
+ let _ = table.request_ended(id);
+}
+                4 => {
+ let _ = table.sent(settings, id, flag.then_some(scene.token), now);
+}
+                5 => {
+ let _ = scene.answered(if flag { &OK } else { &[] }, &"x".repeat(size));
+}
+                6 => {
+ let _ = scene.primary(id, &"y".repeat(size));
+}
+                7 if flag => {
+ let _ = table.confirm(id, now);
+}
                 7 => table.forget(id, now),
-                _ => drop(table.tick(settings, now)),
+                _ => {
+ let _ = table.tick(settings, now);
+}
             }
             let budget = scene.table.budget();
             prop_assert!(budget.in_flight() <= limits.in_flight && budget.bytes() <= limits.bytes);

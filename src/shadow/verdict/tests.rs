@@ -432,7 +432,7 @@ proptest! {
 
     #[test]
     fn foreign_bytes_with_a_right_checksum_are_no_harm(body in prop::collection::vec(any::<u8>(), 0..80)) {
-        let mut bytes = [&b"SD\x01"[..], &body].concat();
+        let mut bytes = [&b"SD\x02"[..], &body].concat();
         bytes.extend(crate::shadow::crc32::crc32(&bytes).to_le_bytes());
         if let Some(read) = Evidence::from_bytes(&bytes) {
             prop_assert_eq!(Evidence::from_bytes(&read.to_bytes()), Some(read));
