@@ -165,6 +165,43 @@ pub enum Outcome {
     Answered(Answer),
 }
 
+/// How a call ended, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ended {
+    /// See [`Outcome::NotSent`].
+    NotSent,
+    /// See [`Outcome::Reset`].
+    Reset,
+    /// See [`Outcome::Blocked`].
+    Blocked,
+    /// See [`Outcome::Failed`].
+    Failed,
+    /// See [`Outcome::Answered`].
+    Answered,
+}
+
+impl Ended {
+    /// All ends, in the order in which they are documented and kept.
+    pub const ALL: [Self; 5] = [
+        Self::NotSent,
+        Self::Reset,
+        Self::Blocked,
+        Self::Failed,
+        Self::Answered,
+    ];
+
+    /// The word for it in metrics, logs and documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotSent => "not-sent",
+            Self::Reset => "reset",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::Answered => "answered",
+        }
+    }
+}
+
 /// What the proxy says of a call that reached nobody.
 const BLOCKED: [&[u8]; 4] = [
     b"connection failure",
@@ -215,9 +252,20 @@ impl Outcome {
         }
     }
 
+    /// How the call ended.
+    pub fn ended(&self) -> Ended {
+        match self {
+            Self::NotSent => Ended::NotSent,
+            Self::Reset => Ended::Reset,
+            Self::Blocked => Ended::Blocked,
+            Self::Failed(_) => Ended::Failed,
+            Self::Answered(_) => Ended::Answered,
+        }
+    }
+
     /// Whether the upstream answered.
     pub fn is_answer(&self) -> bool {
-        matches!(self, Self::Answered(_))
+        self.ended() == Ended::Answered
     }
 }
 

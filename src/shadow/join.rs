@@ -26,7 +26,7 @@ pub use begin::Draws;
 pub use exchange::{Call, Id, Leg, NotCompared, Step};
 
 use super::budget::{BackOff, Budget, Leave, Moment};
-use super::capture::{Answer, Outcome, Received};
+use super::capture::{Answer, Outcome};
 use super::compare::{self, Comparison, compare};
 use super::settings::Settings;
 use super::verdict::Pair;
@@ -118,14 +118,11 @@ impl Table {
         &mut self,
         settings: &Settings,
         token: u32,
-        received: &Received<'_>,
+        outcome: Outcome,
         now: Moment,
     ) -> Option<Step> {
         let id = self.calls.remove(&token)?;
-        let read = answers(settings, |answers| {
-            Outcome::of(received, answers, settings.max_body_bytes)
-        });
-        self.ended(settings, id, read, now)
+        self.ended(settings, id, outcome, now)
     }
 
     fn ended(
@@ -330,14 +327,6 @@ impl Table {
 
 fn millis(settings: &Settings) -> u64 {
     u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Runs `read` with what is compared; with the defaults where nothing is.
-fn answers<T>(settings: &Settings, read: impl FnOnce(&compare::Settings) -> T) -> T {
-    match &settings.comparing {
-        Some(comparing) => read(&comparing.answers),
-        None => read(&compare::Settings::default()),
-    }
 }
 
 fn between(method: &str, left: &Answer, right: &Answer, of: &compare::Settings) -> Comparison {

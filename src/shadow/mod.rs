@@ -8,6 +8,7 @@
 //! | [`budget`] | what copies may cost, and when they are given up for a while |
 //! | [`capture`] | one answer as it comes, and what became of a call |
 //! | [`join`] | which answers belong together |
+//! | [`route`] | nothing: it brings all of this together for the proxy's side |
 //! | [`compare`] | what differs between two answers to one request |
 //! | [`verdict`] | whether those differences are a regression or the noise of stable itself |
 //! | [`tally`] | what is counted of all that |
@@ -17,6 +18,7 @@ pub mod capture;
 pub mod compare;
 mod crc32;
 pub mod join;
+pub mod route;
 pub mod sample;
 pub mod settings;
 pub mod shape;
@@ -25,4 +27,5 @@ pub mod tally;
 mod testing;
 pub mod verdict;
 
+pub use route::{PENDING, RouteShadow, Told};
 pub use settings::{Comparing, Settings};

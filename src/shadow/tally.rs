@@ -4,6 +4,7 @@
 //! its run to the stored one with a compare-and-swap and clears its own, as it does with requests;
 //! the evidence of the verdict is stored apart ([`super::verdict::Ledger`]).
 
+use super::capture::Ended;
 use super::compare::{Bodies, Comparison};
 use super::crc32::crc32;
 use super::join::NotCompared;
@@ -21,8 +22,9 @@ const RAW: usize = SENT + 1;
 const NOISE: usize = RAW + 2;
 const CONFIRMING: usize = NOISE + 2;
 const BODIES: usize = CONFIRMING + 1;
+const ENDED: usize = BODIES + 1;
 /// How many counters there are.
-const CELLS: usize = BODIES + 1;
+const CELLS: usize = ENDED + Ended::ALL.len();
 
 /// Whose bytes these are, and of which form.
 const HEAD: [u8; 3] = *b"ST\x01";
@@ -43,9 +45,14 @@ impl Tally {
         self.add(SKIPPED.saturating_add(why as usize));
     }
 
-    /// A copy was sent.
+    /// A call was made.
     pub fn send(&mut self) {
         self.add(SENT);
+    }
+
+    /// A call ended so.
+    pub fn end(&mut self, ended: Ended) {
+        self.add(ENDED.saturating_add(ended as usize));
     }
 
     /// A copy came to nothing.
@@ -105,7 +112,13 @@ impl Tally {
         all.map(|why| (why, self.at(NOT_COMPARED.saturating_add(why as usize))))
     }
 
-    /// Copies that were sent, confirming calls not among them.
+    /// Calls that ended, by how.
+    pub fn ended(&self) -> impl Iterator<Item = (Ended, u64)> {
+        let all = Ended::ALL.into_iter();
+        all.map(|how| (how, self.at(ENDED.saturating_add(how as usize))))
+    }
+
+    /// Calls that were made, confirming ones among them.
     pub fn sent(&self) -> u64 {
         self.at(SENT)
     }
@@ -188,6 +201,9 @@ mod tests {
         for (times, why) in NotCompared::ALL.into_iter().enumerate() {
             (0..=times).for_each(|_| tally.not_compared(why));
         }
+        for (times, how) in Ended::ALL.into_iter().enumerate() {
+            (0..=times).for_each(|_| tally.end(how));
+        }
         tally.send();
         tally.confirmed();
         tally.compared(Pair::Raw, &found(Bodies::Compared, 0));
@@ -202,6 +218,12 @@ mod tests {
         assert!(
             tally
                 .without()
+                .enumerate()
+                .all(|(n, (_, count))| count == n as u64 + 1)
+        );
+        assert!(
+            tally
+                .ended()
                 .enumerate()
                 .all(|(n, (_, count))| count == n as u64 + 1)
         );

@@ -1,7 +1,7 @@
 //! Exchanges from the request to the verdict's observation.
 
 use super::*;
-use crate::shadow::capture::Line;
+use crate::shadow::capture::{Line, Received};
 use crate::shadow::sample::Skipped;
 use crate::shadow::testing::{settings, with_request};
 use proptest::prelude::*;
@@ -72,9 +72,10 @@ impl Scene {
             body_size: body.len(),
             trailers: &[],
         };
-        let token = self.token;
+        let answers = compare::Settings::default();
+        let outcome = Outcome::of(&received, &answers, self.settings.max_body_bytes);
         self.table
-            .answered(&self.settings, token, &received, self.now)
+            .answered(&self.settings, self.token, outcome, self.now)
     }
 
     fn is_empty(&self) -> bool {
