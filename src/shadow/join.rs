@@ -159,27 +159,23 @@ impl Table {
         self.join(settings, id, now)
     }
 
-    /// Asks stable once more, if budgets and back-off allow: the call to make. Else, and on any
-    /// other exchange than one that was kept for this, nothing is done.
+    /// Asks stable once more, if budgets and back-off allow: the call to make. Else the exchange
+    /// is over, and of any other than one that was kept for this nothing is done.
     pub fn confirm(&mut self, id: Id, now: Moment) -> Option<Call> {
-        let exchange = self.exchanges.get_mut(&id)?;
-        if !matches!(exchange.stage, Stage::Told { .. }) {
+        let told = |of: &Exchange| matches!(of.stage, Stage::Told { .. });
+        self.exchanges.get(&id).filter(|of| told(of))?;
+        let mut exchange = self.remove(id, now)?;
+        let (headers, body) = exchange.again.take()?;
+        if self.stable.leave(now) != Leave::All || self.budget.begin_call(now).is_err() {
             return None;
         }
-        let allowed = self.stable.leave(now) == Leave::All && self.budget.begin_call(now).is_ok();
-        let exchange = match allowed {
-            true => self.exchanges.get_mut(&id)?,
-            false => {
-                self.remove(id, now);
-                return None;
-            }
-        };
-        let (headers, body) = exchange.again.take().unwrap_or_default();
         if let Stage::Told { raw, candidate } = std::mem::replace(&mut exchange.stage, Stage::Sent)
         {
             exchange.stage = Stage::Confirming { raw, candidate };
         }
+        exchange.held = 0;
         exchange.began = now;
+        self.exchanges.insert(id, exchange);
         self.account(id);
         Some(Call {
             id,
@@ -249,7 +245,9 @@ impl Table {
             exchange.held = 0;
             self.exchanges.insert(id, exchange);
         }
-        let fits = kept && self.account(id);
+        // An exchange that had to give up its bodies has nothing to compare a further answer with.
+        let fits =
+            kept && self.account(id) && self.exchanges.get(&id).is_some_and(Exchange::is_full);
         if !fits {
             self.remove(id, now);
         }

@@ -2,7 +2,7 @@
 
 use super::super::budget::Moment;
 use super::super::capture::{Answer, Outcome};
-use super::super::compare::Comparison;
+use super::super::compare::{Comparison, Difference};
 use super::super::shape::Lines;
 use super::super::verdict::Pair;
 use super::Joined;
@@ -191,11 +191,22 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The bytes that it holds now; comparisons have bounds of their own.
+    /// Whether it holds all that a confirming call needs.
+    pub fn is_full(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// The bytes that it holds now.
     pub fn size(&self) -> usize {
         let lines = |lines: &Lines| {
             lines.iter().fold(0_usize, |sum, (name, value)| {
                 sum.saturating_add(name.len()).saturating_add(value.len())
+            })
+        };
+        let found = |found: &Comparison| {
+            found.differences.iter().fold(0_usize, |sum, of| {
+                sum.saturating_add(size_of::<Difference>())
+                    .saturating_add(of.path.len())
             })
         };
         let again = self.again.as_ref().map_or(0, |(headers, body)| {
@@ -208,7 +219,9 @@ impl Exchange {
         let stage = match &self.stage {
             Stage::Gathering { headers, body } => lines(headers).saturating_add(body.len()),
             Stage::Back(Outcome::Answered(answer)) => answer.held(),
-            Stage::Told { candidate, .. } | Stage::Confirming { candidate, .. } => candidate.held(),
+            Stage::Told { raw, candidate } | Stage::Confirming { raw, candidate } => {
+                found(raw).saturating_add(candidate.held())
+            }
             Stage::Sent | Stage::Back(_) => 0,
         };
         again.saturating_add(primary).saturating_add(stage)

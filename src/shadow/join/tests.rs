@@ -319,6 +319,19 @@ fn bytes_past_the_budget_cost_bodies_first() {
 }
 
 #[test]
+fn without_room_for_what_a_further_answer_is_compared_with_stable_is_not_asked_again() {
+    let mut scene = Scene::new();
+    scene.settings.max_body_bytes = 9_000;
+    let (id, _) = scene.sent(RAW);
+    scene.primary(id, &format!("[\"{}\"]", "x".repeat(5_000)));
+    let candidate = format!("[\"{}\"]", "y".repeat(4_850));
+    let (found, kept) = joined(scene.answered(&OK, &candidate));
+    assert!(found.found.has("/*", compare::Kind::Value));
+    assert!(!kept && scene.is_empty());
+    assert_eq!(scene.table.confirm(id, scene.now), None);
+}
+
+#[test]
 fn tokens_that_nobody_waits_for_say_nothing() {
     let mut scene = Scene::new();
     scene.token = 77;
