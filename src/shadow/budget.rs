@@ -4,10 +4,10 @@
 //! second's worth, so that a burst may use at once what a second allows), and bytes held. Past one
 //! of them a request is skipped, and counted; nothing waits.
 //!
-//! An upstream that fails or does not answer in time is left alone: each failure adds
-//! [`FAILURE`] to its trouble and each answer takes 1 away, and at [`TROUBLE`] it is off. So five
-//! failures in a row turn it off, and so does any rate of failures that stays above a third. Off
-//! lasts [`FIRST`], then one call is let through; if it fails the wait doubles, up to [`LONGEST`].
+//! An upstream that fails or does not answer in time is left alone: each failure adds 2 to its
+//! trouble and each answer takes 1 away, and at 10 it is off. So five failures in a row turn it off,
+//! and so does any rate of failures that stays above a third. Off lasts a second, then one call is
+//! let through; if it fails the wait doubles, up to a minute.
 //!
 //! Time comes from a wall clock that may be set. A step back gives no tokens and a step forward fills
 //! the bucket; either ends a wait, which costs one probe.

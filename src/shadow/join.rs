@@ -15,8 +15,8 @@
 //! than the host holds; and stable took longer than a call may. Both rules see what stable did and
 //! how the call ended, not whose call it was.
 //!
-//! Everything is bounded: exchanges by [`PER_CALL`] times the calls under way, their bytes by the
-//! budget (past it bodies are given up first), their time by the call's time-out and [`GRACE`].
+//! Everything is bounded: exchanges by four times the calls that may be under way, their bytes by
+//! the budget (past it bodies are given up first), their time by the call's time-out and 30 s.
 
 mod begin;
 mod exchange;

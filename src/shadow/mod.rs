@@ -11,7 +11,7 @@
 //! | [`route`] | nothing: it brings all of this together for the proxy's side |
 //! | [`compare`] | what differs between two answers to one request |
 //! | [`verdict`] | whether those differences are a regression or the noise of stable itself |
-//! | [`line`] | how a difference is told to the log |
+//! | [`mod@line`] | how a difference is told to the log |
 //! | [`tally`] | what is counted of all that |
 
 pub mod budget;

@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_on_what_an_edge_removes_is_refused() {
+        let text = br#"{"routes": [{"name": "r", "shadow": {"cluster": "v2", "noise": "0%",
+            "when": [{"header": "x-serinus-variant", "exact": "a"}]}}]}"#;
+        let refusal = crate::policy::read(text).unwrap_err();
+        let said: Vec<String> = refusal.problems.iter().map(ToString::to_string).collect();
+        let place = "routes[0].shadow.when[0].header: ";
+        assert!(said.iter().any(|line| line.starts_with(place)), "{said:?}");
+    }
+
+    #[test]
     fn what_is_not_said_has_its_default() {
         let shadow = read(r#"{"cluster": "v2", "stableCluster": "v1"}"#).unwrap();
         let settings = shadow.settings;
