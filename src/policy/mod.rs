@@ -25,6 +25,7 @@ use crate::assign::gates::{self, Gates, Passage};
 use crate::gate;
 use crate::health;
 use crate::report::page::Page;
+use crate::shadow;
 use decode::Decode;
 use problem::{Problems, Refusal};
 use tree::Node;
@@ -48,8 +49,19 @@ pub struct Policy {
     /// The gates of each route, in the order of the routes. A route with variants has gates,
     /// whether it says so or not.
     pub gates: Vec<gate::RouteSettings>,
+    /// The shadow of each route, in the order of the routes.
+    pub shadows: Vec<Option<Shadow>>,
     /// The pages that the filter serves.
     pub page: Option<Page>,
+}
+
+/// The shadow of a route.
+#[derive(Debug, Clone)]
+pub struct Shadow {
+    /// Which requests it takes beside share and methods: all must hold.
+    pub when: Vec<Condition>,
+    /// What is copied, and how answers are compared.
+    pub settings: shadow::Settings,
 }
 
 impl Policy {

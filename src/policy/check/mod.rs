@@ -12,6 +12,7 @@ mod own;
 mod page;
 mod route;
 mod rule;
+mod shadow;
 mod variant;
 
 use super::decode::List;
@@ -63,6 +64,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         access_log: report.and_then(|report| report.access_log).unwrap_or(true),
         health: health::settings(raw),
         gates,
+        shadows: shadow::shadows(raw, problems),
         page: raw
             .page
             .as_ref()

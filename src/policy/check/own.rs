@@ -56,6 +56,16 @@ fn in_route(route: &Route, problems: &mut Problems) {
             }
         });
     }
+    let shadowed = route
+        .shadow
+        .as_ref()
+        .and_then(|shadow| shadow.when.as_ref());
+    for (index, condition) in shadowed.iter().flat_map(|when| &when.0) {
+        at(&["shadow", "when"], *index, problems, |problems| {
+            let name = condition.header.as_ref().map(|name| name.0.as_str());
+            header(name, "header", problems);
+        });
+    }
     for (index, rule) in route.rules.iter().flat_map(|rules| &rules.0) {
         at(&["rules"], *index, problems, |problems| {
             for (index, condition) in &rule.when.0 {

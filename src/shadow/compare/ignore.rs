@@ -93,6 +93,32 @@ impl IgnoreRules {
         Ok(found)
     }
 
+    /// Whether the rules take a difference's path, in which array indices are `*` already: a rule
+    /// that names an index takes none.
+    pub fn takes(&self, path: &str) -> bool {
+        if let Some(name) = path.strip_prefix("header:") {
+            return self.header(name);
+        }
+        if path.starts_with("trailer:") {
+            return self.grpc_status;
+        }
+        let mut trail = Trail::new(self);
+        let mut at_node = |segment: Option<&str>| {
+            if let Some(segment) = segment {
+                let name = segment.replace("~1", "/").replace("~0", "~");
+                trail.enter(Step::Member(&name));
+            }
+            let words = self.root.len();
+            let from = trail.sets.len().saturating_sub(words);
+            self.accepts(trail.sets.get(from..).unwrap_or_default())
+        };
+        at_node(None)
+            || path
+                .split('/')
+                .skip(1)
+                .any(|segment| at_node(Some(segment)))
+    }
+
     /// Whether the header field `name` (lower case) is ignored.
     pub(super) fn header(&self, name: &str) -> bool {
         self.headers.contains(name)
@@ -225,6 +251,35 @@ impl<'a> Trail<'a> {
 mod tests {
     use super::{IgnoreRules, Step, Trail};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_differences_path_is_taken_with_all_below() {
+        let rules = [
+            "/items/*/price",
+            "/a~1b",
+            "/deep/**/id",
+            "header:location",
+            "/list/0",
+        ];
+        let rules = IgnoreRules::new(rules).unwrap();
+        for (path, taken) in [
+            ("/items/*/price", true),
+            ("/items/*/price/cents", true),
+            ("/items/*", false),
+            ("/a~1b", true),
+            ("/deep/x/*/id", true),
+            ("/deep/x", false),
+            ("/list/*", false),
+            ("header:location", true),
+            ("header:allow", false),
+            ("trailer:grpc-status", false),
+            ("", false),
+        ] {
+            assert_eq!(rules.takes(path), taken, "{path}");
+        }
+        assert!(IgnoreRules::new([""]).unwrap().takes("/anything"));
+        assert!(!IgnoreRules::default().takes(""));
+    }
 
     /// Whether `rules` match the node itself; digits in `path` are indices after a `#`.
     fn matches(rules: &[&str], path: &[&str]) -> bool {

@@ -1,7 +1,7 @@
 //! Evidence as bytes, for the proxy's shared data.
 //!
 //! ```text
-//! "SD" version=1 | about: 2 x u64 | raw noise confirming | beyond | paths | crc32 of all before it
+//! "SD" version=2 | about: 2 x u64 | raw noise confirming lost_raw lost_noise | beyond | paths | crc32 of all before it
 //! a path: kind and mark (worse: 128), name's length, name, raw noise candidate stable neither
 //! ```
 //! Numbers without a width are LEB128. The paths come in the order of their ranks, which are
@@ -14,7 +14,7 @@ use crate::shadow::compare::Kind;
 use crate::shadow::crc32::crc32;
 use std::collections::BTreeMap;
 
-const HEAD: [u8; 3] = *b"SD\x01";
+const HEAD: [u8; 3] = *b"SD\x02";
 
 /// The mark of a path that was found worse.
 const WORSE: u8 = 0x80;
@@ -26,9 +26,11 @@ impl Evidence {
         for word in self.about {
             out.extend(word.to_le_bytes());
         }
-        for number in [self.raw, self.noise, self.confirming] {
-            write_number(number, &mut out);
-        }
+        write_number(self.raw, &mut out);
+        write_number(self.noise, &mut out);
+        write_number(self.confirming, &mut out);
+        write_number(self.lost_raw, &mut out);
+        write_number(self.lost_noise, &mut out);
         out.push(mark(&self.beyond));
         write_counts(&self.beyond, &mut out);
         let tracks = self.in_order();
@@ -57,6 +59,7 @@ impl Evidence {
         let rest = &mut rest;
         let about = [read_word(rest)?, read_word(rest)?];
         let [raw, noise, confirming] = [read_number(rest)?, read_number(rest)?, read_number(rest)?];
+        let [lost_raw, lost_noise] = [read_number(rest)?, read_number(rest)?];
         let mark = take(rest, 1)?.first()? & WORSE != 0;
         let beyond = read_counts(rest, mark)?;
         let mut read = Self {
@@ -64,6 +67,8 @@ impl Evidence {
             raw,
             noise,
             confirming,
+            lost_raw,
+            lost_noise,
             tracks: BTreeMap::new(),
             beyond,
         };

@@ -60,6 +60,9 @@ pub struct Evidence {
     pub(super) raw: u64,
     pub(super) noise: u64,
     pub(super) confirming: u64,
+    /// Sampled pairs that were not compared because of whom the call went to.
+    pub(super) lost_raw: u64,
+    pub(super) lost_noise: u64,
     pub(super) tracks: BTreeMap<(String, Kind), (Share, Track)>,
     pub(super) beyond: Track,
 }
@@ -72,6 +75,8 @@ impl Evidence {
             raw: 0,
             noise: 0,
             confirming: 0,
+            lost_raw: 0,
+            lost_noise: 0,
             tracks: BTreeMap::new(),
             beyond: Track::default(),
         }
@@ -90,6 +95,15 @@ impl Evidence {
         if beyond {
             count(pair, &mut self.beyond.raw, &mut self.beyond.noise);
         }
+    }
+
+    /// Counts a pair that was sampled and not compared because of whom the call went to: no host,
+    /// no connection. Leaving it out would break the coin, since one version's pairs are lost more
+    /// often than the other's; so it counts as what speaks least for a regression. A lost raw pair
+    /// showed no difference, a lost noise pair every one. What the label evidence is then a bound
+    /// of stays a supermartingale, at any rates of loss.
+    pub fn lose(&mut self, pair: Pair) {
+        count(pair, &mut self.lost_raw, &mut self.lost_noise);
     }
 
     /// Whether a further answer from stable could tell something about a raw pair.
@@ -169,6 +183,8 @@ impl Evidence {
         add(&mut self.raw, now.raw, base.raw);
         add(&mut self.noise, now.noise, base.noise);
         add(&mut self.confirming, now.confirming, base.confirming);
+        add(&mut self.lost_raw, now.lost_raw, base.lost_raw);
+        add(&mut self.lost_noise, now.lost_noise, base.lost_noise);
         self.beyond.absorb(&now.beyond, &base.beyond);
         for ((path, kind), track) in now.in_order() {
             let before = base
@@ -196,7 +212,9 @@ impl Evidence {
 
     /// Marks the paths whose evidence has reached the threshold.
     pub fn judge(&mut self, rule: &Rule) {
-        let (raw, noise) = (self.raw, self.noise);
+        let raw = self.raw.saturating_add(self.lost_raw);
+        let noise = self.noise.saturating_add(self.lost_noise);
+        let lost_noise = self.lost_noise;
         let beyond = (Share::Beyond, &mut self.beyond);
         let tracks = self
             .tracks
@@ -211,7 +229,7 @@ impl Evidence {
                 raw,
                 noise,
                 raw_with: track.raw,
-                noise_with: track.noise,
+                noise_with: track.noise.saturating_add(lost_noise),
             };
             let label = rule.grid.log_evidence(counts);
             let both = [(0.5, label), (0.5, track.coin.log_evidence())];

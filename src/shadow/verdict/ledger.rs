@@ -57,6 +57,11 @@ impl Ledger {
         wanted
     }
 
+    /// Counts a sampled pair that was not compared; see [`Evidence::lose`].
+    pub fn lose(&mut self, pair: Pair) {
+        self.now.lose(pair);
+    }
+
     /// Pays for a confirming call that is being made.
     pub fn pay(&mut self) {
         self.tokens -= 1.0;
