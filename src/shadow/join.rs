@@ -88,6 +88,11 @@ impl Table {
         }
     }
 
+    /// Whether a call with this token is under way.
+    pub fn awaits(&self, token: u32) -> bool {
+        self.calls.contains_key(&token)
+    }
+
     fn back_off_mut(&mut self, leg: Leg) -> &mut BackOff {
         match leg {
             Leg::Candidate => &mut self.candidate,

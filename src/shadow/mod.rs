@@ -13,6 +13,7 @@
 //! | [`verdict`] | whether those differences are a regression or the noise of stable itself |
 //! | [`mod@line`] | how a difference is told to the log |
 //! | [`tally`] | what is counted of all that |
+//! | [`stored`] | counts and evidence of all workers, as bytes |
 
 pub mod budget;
 pub mod capture;
@@ -24,6 +25,7 @@ pub mod route;
 pub mod sample;
 pub mod settings;
 pub mod shape;
+pub mod stored;
 pub mod tally;
 #[cfg(test)]
 mod testing;

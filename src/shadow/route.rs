@@ -8,7 +8,7 @@
 //! answer             primary_headers, primary_chunk …, primary_trailers
 //! log                primary_ended ──┐
 //! the call's end     answered ───────┴─ Told: what was found, and perhaps a confirming call
-//! each second        tick
+//! each second        tick, and added: what is to be stored; then settle
 //! ```
 //!
 //! Whatever the proxy's side leaves out or tells twice costs an observation at most.
@@ -19,6 +19,7 @@ use super::compare::{self, Comparison};
 use super::join::{Call, Draws, Id, Leg, NotCompared, Step, Table};
 use super::sample::{Skipped, sample};
 use super::settings::Settings;
+use super::stored::Stored;
 use super::tally::Tally;
 use super::verdict::{Ledger, Pair, Rule};
 use crate::request::Request;
@@ -96,18 +97,56 @@ impl RouteShadow {
     }
 
     /// The evidence; none if nothing is compared.
-    pub fn ledger(&mut self) -> Option<&mut Ledger> {
-        self.ledger.as_mut()
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
     }
 
-    /// What was counted since the last time, which is counted no more.
-    pub fn take_tally(&mut self) -> Tally {
+    /// Whether there is something that is not stored.
+    pub fn is_fresh(&self) -> bool {
+        !self.tally.is_empty() || self.ledger.as_ref().is_some_and(Ledger::is_fresh)
+    }
+
+    /// What is to stand in place of what is `stored`.
+    ///
+    /// Evidence about another revision is written over by a worker whose policy is in force. One
+    /// whose policy is not (`outlived`: requests outlive their policy) leaves it as it is.
+    pub fn added(&self, stored: &Stored, outlived: bool) -> Stored {
+        let mut tally = stored.tally.clone();
+        tally.merge(&self.tally);
+        let of = |ledger: &Ledger| {
+            let known = stored.evidence.as_ref();
+            let foreign = known.filter(|evidence| outlived && !ledger.is_about(evidence));
+            foreign.cloned().unwrap_or_else(|| ledger.merged(known))
+        };
+        Stored {
+            tally,
+            evidence: self.ledger.as_ref().map(of),
+        }
+    }
+
+    /// It was stored: what was counted since the last time, which is counted no more.
+    pub fn settle(&mut self, stored: Stored) -> Tally {
+        if let (Some(ledger), Some(evidence)) = (&mut self.ledger, stored.evidence) {
+            ledger.settle(evidence);
+        }
         std::mem::take(&mut self.tally)
     }
 
-    /// Gives back what could not be stored.
-    pub fn untake_tally(&mut self, tally: &Tally) {
-        self.tally.merge(tally);
+    /// How many bytes of values differences have from now on, for the log; 0 for none.
+    pub fn sample(&mut self, bytes: usize) {
+        if let Some(comparing) = &mut self.settings.comparing {
+            comparing.answers.limits.sample_bytes = bytes;
+        }
+    }
+
+    /// Whether a call with this token is under way.
+    pub fn awaits(&self, token: u32) -> bool {
+        self.table.awaits(token)
+    }
+
+    /// Whether more of the primary answer's body would be kept.
+    pub fn reads_primary(&self, id: Id) -> bool {
+        self.table.reads_primary(id)
     }
 
     /// A request got stable, and goes there: is it copied? `request` is as it came, before any
@@ -315,15 +354,20 @@ mod tests {
                 assert_eq!(self.route.cluster(call.leg), "v1");
                 assert_eq!(self.call(call, answer), None);
             }
-            if let Some(ledger) = self.route.ledger() {
-                ledger.settle_alone();
-            }
             Ok(told)
         }
 
+        fn store(&mut self, stored: Option<&Stored>) -> Stored {
+            let none = Stored::default();
+            let stored = self.route.added(stored.unwrap_or(&none), false);
+            self.route.settle(stored.clone());
+            stored
+        }
+
         fn verdict(&mut self) -> String {
-            let report = self.route.ledger().unwrap();
-            report.report().verdict.to_string()
+            let ledger = self.route.ledger.as_mut().unwrap();
+            ledger.settle_alone();
+            ledger.report().verdict.to_string()
         }
     }
 
@@ -345,13 +389,44 @@ mod tests {
         assert_eq!(worse.len(), 1);
         assert_eq!(worse[0].at.unwrap().0, "/price");
         assert!(report.confirming > 0);
-        let tally = proxy.route.take_tally();
+        let tally = proxy.store(None).tally;
         assert_eq!(tally.confirming(), report.confirming);
         assert_eq!(tally.pairs(Pair::Raw), (0, report.raw));
         assert_eq!(tally.pairs(Pair::Noise), (0, report.noise));
         let held = proxy.route.table().budget();
         assert_eq!((held.in_flight(), held.bytes()), (0, 0));
-        assert!(proxy.route.take_tally().is_empty());
+        assert!(!proxy.route.is_fresh());
+    }
+
+    #[test]
+    fn what_is_stored_is_the_sum_of_all_workers() {
+        let noise = |_: Leg, token: u32| token.to_string();
+        let (mut one, mut other) = (Proxy::new(), Proxy::new());
+        (0..40).for_each(|_| drop(one.request(&noise)));
+        (0..30).for_each(|_| drop(other.request(&noise)));
+        let first = one.store(None);
+        let both = other.store(Some(&first));
+        assert_eq!(both.tally.sent(), 70 + both.tally.confirming());
+        let report = other.route.ledger().unwrap().report();
+        assert_eq!(report.raw + report.noise, 70);
+        assert_eq!(one.store(Some(&both)), both, "nothing is added twice");
+    }
+
+    #[test]
+    fn evidence_of_another_revision_is_left_by_who_outlived_its_policy() {
+        let mut old = Proxy::new();
+        drop(old.request(&|_, _| "1".to_owned()));
+        let mut new = Proxy::new();
+        let comparing = new.route.settings.comparing.as_mut().unwrap();
+        comparing.verdict.about = 7;
+        new.route = RouteShadow::new(new.route.settings.clone(), Moment(0));
+        drop(new.request(&|_, _| "1".to_owned()));
+        let by_new = new.store(None);
+        let left = old.route.added(&by_new, true);
+        assert_eq!(left.evidence, by_new.evidence);
+        assert_eq!(left.tally.sent(), 2);
+        let taken = old.route.added(&by_new, false);
+        assert_ne!(taken.evidence, by_new.evidence);
     }
 
     #[test]
@@ -360,9 +435,10 @@ mod tests {
         proxy.route.settings.share_ppm = 0;
         let told = proxy.request(&|_, _| String::new());
         assert_eq!(told, Err(Skipped::Share));
-        let tally = proxy.route.take_tally();
+        let stored = proxy.store(None);
         assert!(
-            tally
+            stored
+                .tally
                 .skipped()
                 .any(|(why, count)| why == Skipped::Share && count == 1)
         );

@@ -24,6 +24,12 @@ impl Table {
         }
     }
 
+    /// Whether more of the primary answer's body would be kept.
+    pub fn reads_primary(&self, id: Id) -> bool {
+        let primary = self.exchanges.get(&id).map(|exchange| &exchange.primary);
+        matches!(primary, Some(Primary::Coming(answer)) if !answer.is_truncated())
+    }
+
     /// A chunk of the primary answer's body.
     pub fn primary_chunk(&mut self, settings: &Settings, id: Id, chunk: &[u8]) {
         if let Some(exchange) = self.exchanges.get_mut(&id)

@@ -82,14 +82,20 @@ impl Ledger {
         self.now != self.base
     }
 
+    /// Whether `evidence` is about what this is about.
+    pub fn is_about(&self, evidence: &Evidence) -> bool {
+        evidence.about == self.rule.about()
+    }
+
     /// The `stored` evidence with what was counted here, judged: the bytes of this are to be
     /// stored. With `None` (nothing is stored, or nothing that can be read) or evidence about
     /// something else, it is what this worker knows.
-    pub fn merged(&self, stored: Option<Evidence>) -> Evidence {
-        let mut merged = match stored.filter(|stored| stored.about == self.rule.about()) {
-            Some(mut stored) => {
-                stored.absorb(&self.now, &self.base);
-                stored
+    pub fn merged(&self, stored: Option<&Evidence>) -> Evidence {
+        let mut merged = match stored.filter(|stored| self.is_about(stored)) {
+            Some(stored) => {
+                let mut sum = stored.clone();
+                sum.absorb(&self.now, &self.base);
+                sum
             }
             None => self.now.clone(),
         };

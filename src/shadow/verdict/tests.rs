@@ -390,7 +390,7 @@ fn workers_that_publish_in_turn_count_what_one_would() {
         if n % 7 == 0 || n >= 298 {
             assert!(worker.is_fresh());
             let read = stored.as_deref().and_then(Evidence::from_bytes);
-            let merged = worker.merged(read);
+            let merged = worker.merged(read.as_ref());
             stored = Some(merged.to_bytes());
             worker.settle(merged);
             assert!(!worker.is_fresh());
@@ -423,7 +423,7 @@ fn evidence_about_something_else_is_not_added_to() {
     for (other, expected) in [(about(1, 0.5), 2), (about(2, 0.5), 1), (about(1, 0.6), 1)] {
         let mut stored = Evidence::new(&other);
         stored.observe(Pair::Raw, &found(&[]));
-        assert_eq!(ledger.merged(Some(stored)).raw, expected);
+        assert_eq!(ledger.merged(Some(&stored)).raw, expected);
     }
 }
 
