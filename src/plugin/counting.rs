@@ -33,6 +33,16 @@ pub enum Flush {
     Last,
 }
 
+impl Flush {
+    /// Whether the route at `index` is due.
+    pub fn takes(self, index: usize) -> bool {
+        match self {
+            Self::Turn(turn) => turns::of(index) == turn,
+            Self::All | Self::Last => true,
+        }
+    }
+}
+
 /// The counts of one worker under one policy.
 #[derive(Debug)]
 pub struct Counting {
@@ -116,13 +126,7 @@ impl Counting {
     /// take is told to the metrics alone, and counted as lost. Says whether there was anything.
     pub fn flush(&self, stats: &Stats, which: Flush) -> bool {
         let mut routes = self.routes.borrow_mut();
-        let is_due = |index: usize, route: &RouteHealth| {
-            let turn = match which {
-                Flush::Turn(turn) => turns::of(index) == turn,
-                Flush::All | Flush::Last => true,
-            };
-            turn && route.is_dirty()
-        };
+        let is_due = |index: usize, route: &RouteHealth| which.takes(index) && route.is_dirty();
         let counted = routes.iter().enumerate();
         let due: Vec<&RouteHealth> = counted
             .filter(|(index, route)| is_due(*index, route))

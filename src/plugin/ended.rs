@@ -5,6 +5,7 @@
 //! costs up to two more, to learn who is to blame; one of gRPC, one more for its status. Where it
 //! matters to the gate who sent it, and its key does not tell, the address is asked for: one more.
 
+use super::copied::Copied;
 use super::host;
 use super::root::InForce;
 use super::stream::{DECIDED, OBSERVED, SOURCE, note, property};
@@ -42,21 +43,28 @@ pub struct Watched {
     pub own_reply: bool,
     /// What access logs are told of the decision.
     pub field: Option<String>,
+    /// Its copy, if it was drawn.
+    pub copied: Option<Copied>,
 }
 
 impl Watched {
     /// Counts the request, and tells access logs what it came to.
-    pub fn end(self, in_force: &InForce, policy: &Policy) {
+    pub fn end(mut self, in_force: &InForce, policy: &Policy) {
         let Some(settings) = policy.health.get(self.route) else {
             return;
         };
         let outcome = self.count(in_force, settings);
+        let copied = self.copied.take().map(|copied| {
+            let word = copied.end(in_force, policy, self.whole);
+            format!(" shadow={word}")
+        });
         if let Some(field) = &self.field {
             let mark = match policy.assigner.mode {
                 Mode::Observe => OBSERVED,
                 Mode::Enforce | Mode::Bypass => DECIDED,
             };
-            let field = format!("{field} outcome={}", outcome.as_str());
+            let copied = copied.unwrap_or_default();
+            let field = format!("{field} outcome={}{copied}", outcome.as_str());
             note(in_force, host::set_property(mark, field.as_bytes()));
         }
     }

@@ -89,8 +89,25 @@ extern "C" fn proxy_on_tick(id: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(id: u32, _: u32, _: u32) -> u32 {
-    action(stream(id, Stream::request_headers))
+extern "C" fn proxy_on_http_call_response(id: u32, token: u32, _: u32, size: usize, _: u32) {
+    let _ = root(id, |root| root.answered(token, size));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(id: u32, _: u32, ends: u32) -> u32 {
+    action(stream(id, |stream| stream.request_headers(ends != 0)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(id: u32, size: usize, ends: u32) -> u32 {
+    let _ = stream(id, |stream| stream.request_body(size, ends != 0));
+    action(None)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(id: u32, _: u32) -> u32 {
+    let _ = stream(id, Stream::request_trailers);
+    action(None)
 }
 
 #[unsafe(no_mangle)]
@@ -100,14 +117,14 @@ extern "C" fn proxy_on_response_headers(id: u32, _: u32, ends: u32) -> u32 {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_body(id: u32, _: u32, ends: u32) -> u32 {
-    let _ = stream(id, |stream| stream.response_goes_on(ends != 0));
+extern "C" fn proxy_on_response_body(id: u32, size: usize, ends: u32) -> u32 {
+    let _ = stream(id, |stream| stream.response_body(size, ends != 0));
     action(None)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_trailers(id: u32, _: u32) -> u32 {
-    let _ = stream(id, |stream| stream.response_goes_on(true));
+    let _ = stream(id, Stream::response_trailers);
     action(None)
 }
 

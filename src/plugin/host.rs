@@ -33,6 +33,8 @@ pub enum Action {
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy)]
 pub enum Level {
+    /// For who looks closely.
+    Debug = 1,
     /// In the ordinary course.
     Info = 2,
     /// Something is not as it was meant.
@@ -48,6 +50,25 @@ pub enum Map {
     Request = 0,
     /// The answer's.
     Response = 2,
+    /// Those after the answer's body.
+    ResponseTrailers = 3,
+    /// Those of the answer to a call of our own.
+    Call = 6,
+    /// Those after its body.
+    CallTrailers = 7,
+}
+
+/// Which bytes.
+#[derive(Debug, Clone, Copy)]
+pub enum Buffer {
+    /// What has come of the request's body.
+    Request = 0,
+    /// What has come of the answer's body.
+    Response = 1,
+    /// The body of the answer to a call of our own.
+    Call = 4,
+    /// The configuration of this filter.
+    Configuration = 7,
 }
 
 /// What a metric is.
@@ -61,11 +82,10 @@ pub enum Kind {
     Histogram = 2,
 }
 
-const PLUGIN_CONFIGURATION: u32 = 7;
-
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,
         start: usize,
@@ -121,6 +141,18 @@ unsafe extern "C" {
     fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_http_call(
+        upstream: *const u8,
+        upstream_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32,
+    ) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -177,12 +209,49 @@ pub fn log(level: Level, text: &str) {
     let _ = unsafe { proxy_log(level as u32, text.as_ptr(), text.len()) };
 }
 
-/// The configuration that the host has for this filter.
-pub fn configuration(size: usize) -> Result<Option<Vec<u8>>> {
+/// Whether lines of `level` are written at all.
+pub fn logs(level: Level) -> bool {
+    let mut least = Level::Error as u32;
+    // SAFETY: the place lives through the call.
+    let told = done(unsafe { proxy_get_log_level(&mut least) });
+    told.is_ok() && least <= level as u32
+}
+
+/// At most the first `most` bytes.
+pub fn bytes(of: Buffer, most: usize) -> Result<Vec<u8>> {
     // SAFETY: `fetch` passes places that live through the call.
-    fetch(|data, length| unsafe {
-        proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, data, length)
-    })
+    let bytes =
+        fetch(|data, length| unsafe { proxy_get_buffer_bytes(of as u32, 0, most, data, length) })?;
+    Ok(bytes.unwrap_or_default())
+}
+
+/// Calls the cluster `upstream`, for at most `timeout` milliseconds: never 0, which the host takes
+/// for no end. Gives the call's token; whoever calls, the answer comes to the root context.
+pub fn call<'h>(
+    upstream: &str,
+    headers: impl Iterator<Item = (&'h str, &'h str)> + Clone,
+    body: &[u8],
+    timeout: u32,
+) -> Result<u32> {
+    let headers = laid_out(headers);
+    let trailers = laid_out(std::iter::empty());
+    let mut token = 0;
+    // SAFETY: pointers and sizes are those of the slices; the place lives through the call.
+    let status = unsafe {
+        proxy_http_call(
+            upstream.as_ptr(),
+            upstream.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout.max(1),
+            &mut token,
+        )
+    };
+    done(status).map(|()| token)
 }
 
 /// All header lines, as the host lays them out: see [`Pairs`].
@@ -375,6 +444,12 @@ pub fn random() -> Result<[u8; 16]> {
     // SAFETY: pointer and size are those of the array.
     done(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })?;
     Ok(bytes)
+}
+
+/// The same bits as two numbers.
+pub fn random_numbers() -> Result<[u64; 2]> {
+    let bits = u128::from_le_bytes(random()?);
+    Ok([bits as u64, (bits >> 64) as u64])
 }
 
 /// Answers the request from the proxy.

@@ -6,7 +6,9 @@
 //! | [`root`] | takes the policy, keeps the clock |
 //! | [`stream`] | one request |
 //! | [`ended`] | its end |
+//! | [`copied`] | its copy, if it has one |
 //! | [`counting`] | what one worker counts, and how it is handed on |
+//! | [`shadows`] | the shadows of all routes, and their calls |
 //! | [`gates`] | the gates: judged by one of the workers, obeyed by all |
 //! | [`watch`] | what one of the workers does with the sums |
 //! | [`pages`] | what the filter serves itself |
@@ -14,6 +16,7 @@
 //! | [`stats`] | the metrics |
 //! | [`host`] | the host calls, none of which panics |
 
+mod copied;
 mod counting;
 mod ended;
 mod exports;
@@ -21,6 +24,7 @@ mod gates;
 mod host;
 mod pages;
 mod root;
+mod shadows;
 mod stats;
 mod store;
 mod stream;

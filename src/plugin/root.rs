@@ -11,7 +11,8 @@
 
 use super::counting::{Counting, Flush};
 use super::gates::Obeyed;
-use super::host::{self, Kind, Level};
+use super::host::{self, Buffer, Kind, Level};
+use super::shadows::Shadows;
 use super::stats::{Id, Stats};
 use super::store::LastGood;
 use super::stream::Stream;
@@ -56,6 +57,8 @@ pub struct InForce {
     pub obeyed: Obeyed,
     /// What requests count.
     pub counting: Counting,
+    /// The copies of requests.
+    pub shadows: Shadows,
 }
 
 impl InForce {
@@ -65,15 +68,18 @@ impl InForce {
         Some((&policy.name, &self.version))
     }
 
-    fn flush(&self) {
-        self.counting.flush(&self.stats, Flush::All);
+    /// Hands on what was counted and found; says whether there was anything.
+    fn flush(&self, which: Flush) -> bool {
+        let policy = self.policy.as_ref();
+        let found = policy.is_some_and(|policy| self.shadows.flush(policy, &self.stats, which));
+        self.counting.flush(&self.stats, which) || found
     }
 }
 
 /// Requests outlive their policy: the last one takes what was counted since the last tick along.
 impl Drop for InForce {
     fn drop(&mut self) {
-        self.counting.flush(&self.stats, Flush::Last);
+        self.flush(Flush::Last);
     }
 }
 
@@ -95,7 +101,7 @@ struct Beat {
 impl Root {
     /// Takes the policy of `size` bytes that the host has.
     pub fn configure(&mut self, size: usize) {
-        let text = host::configuration(size).ok().flatten().unwrap_or_default();
+        let text = host::bytes(Buffer::Configuration, size).unwrap_or_default();
         let now = host::now().unwrap_or_default().millis();
         let in_force = take(&text, now);
         tell_rejected(in_force.rejected.is_some());
@@ -126,6 +132,15 @@ impl Root {
         }
     }
 
+    /// A call has ended; the host has its answer, with a body of `size` bytes.
+    pub fn answered(&self, token: u32, size: usize) {
+        if let Some(in_force) = &self.in_force
+            && let Some(policy) = &in_force.policy
+        {
+            in_force.shadows.answered(in_force, policy, token, size);
+        }
+    }
+
     /// A request under the policy of now.
     pub fn stream(&self) -> Stream {
         Stream::new(self.in_force.clone())
@@ -134,7 +149,7 @@ impl Root {
     /// The host has no more use for this; requests under its policy may live on.
     pub fn done(&self) {
         if let Some(in_force) = &self.in_force {
-            in_force.flush();
+            in_force.flush(Flush::All);
         }
     }
 }
@@ -152,9 +167,8 @@ impl Beat {
             if let Some(policy) = &in_force.policy {
                 worked |= self.watch(in_force, policy, due.look, now);
             }
-            worked |= in_force
-                .counting
-                .flush(&in_force.stats, Flush::Turn(due.hand_on));
+            in_force.shadows.tick(due.hand_on, now);
+            worked |= in_force.flush(Flush::Turn(due.hand_on));
             if due.hand_on == 0
                 && let Some(policy) = &in_force.policy
             {
@@ -188,10 +202,7 @@ impl Beat {
     /// Whether this worker is the one that watches.
     fn holds(&mut self, in_force: &InForce, name: &str, now: Millis) -> bool {
         let candidate = self.candidate.get_or_insert_with(|| Candidate {
-            id: host::random().map_or(now.0.unsigned_abs(), |bytes| {
-                let (id, _) = bytes.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-                u64::from_le_bytes(*id)
-            }),
+            id: host::random_numbers().map_or(now.0.unsigned_abs(), |[id, _]| id),
             policy: in_force.number,
             configured: in_force.since,
         });
@@ -253,6 +264,7 @@ fn put_in_force(good: Option<Good>, rejected: Option<Rejected>, now: Millis) -> 
         stats: Stats::define(policy.as_ref()),
         obeyed: Obeyed::new(policy.as_ref()),
         counting: Counting::new(policy.as_ref()),
+        shadows: Shadows::new(policy.as_ref(), now),
         policy,
     }
 }

@@ -8,6 +8,7 @@
 //! | the policy's name and `.health.slow` | what is slow, see [`slow`](crate::health::slow) |
 //! | the policy's name and `.gate.0` to `.15` | the gates, see [`gates`](crate::gate::gates) |
 //! | the policy's name and `.gate.orders` | where they stand, see [`orders`](crate::gate::orders) |
+//! | the policy's name and `.shadow.0` to `.15` | the shadows, see [`stored`](crate::shadow::stored) |
 //! | the policy's name and `.lease` | who watches, see [`lease`](crate::health::lease) |
 //!
 //! Keys can't be deleted, so none is named after anything that comes and goes.
@@ -124,6 +125,22 @@ impl Ledger {
         }
         Taken::Later
     }
+}
+
+/// Puts what `change` makes of the value at `key` in its place, unless other workers are quicker
+/// [`ledger::TRIES`] times.
+pub fn swap(key: &str, mut change: impl FnMut(Option<&[u8]>) -> Vec<u8>) -> Taken {
+    for _ in 0..ledger::TRIES {
+        let Ok((value, number)) = host::shared_with_number(key) else {
+            return Taken::Lost;
+        };
+        match host::swap_shared(key, &change(value.as_deref()), number) {
+            Ok(true) => return Taken::Now,
+            Ok(false) => {}
+            Err(_) => return Taken::Lost,
+        }
+    }
+    Taken::Later
 }
 
 /// The values at `keys`; absent ones are left out.

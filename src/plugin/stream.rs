@@ -1,5 +1,6 @@
 //! One request.
 
+use super::copied::Copied;
 use super::ended::Watched;
 use super::host::{self, Action, Map};
 use super::pages;
@@ -61,8 +62,8 @@ impl Stream {
         }
     }
 
-    /// The request has come.
-    pub fn request_headers(&mut self) -> Action {
+    /// The request has come; `ends` says that it has no body.
+    pub fn request_headers(&mut self, ends: bool) -> Action {
         let Some(in_force) = self.in_force.clone() else {
             return Action::Continue;
         };
@@ -82,11 +83,44 @@ impl Stream {
         if property(&in_force, DECIDED).is_some() {
             return Action::Continue;
         }
-        self.decide(&in_force, &request)
+        let action = self.decide(&in_force, &request);
+        if ends {
+            self.request_trailers();
+        }
+        action
+    }
+
+    /// More of the request's body has come, of `size` bytes; `ends` says that it was the last.
+    pub fn request_body(&mut self, size: usize, ends: bool) {
+        if let Some((in_force, copied)) = self.copied() {
+            copied.request_chunk(in_force, size);
+        }
+        if ends {
+            self.request_trailers();
+        }
+    }
+
+    /// The request has come to its end.
+    pub fn request_trailers(&mut self) {
+        if let Some((in_force, copied)) = self.copied() {
+            copied.request_ended(in_force);
+        }
+    }
+
+    /// The copy of the request, if it has one.
+    fn copied(&mut self) -> Option<(&InForce, &mut Copied)> {
+        let in_force = self.in_force.as_deref()?;
+        match &mut self.state {
+            State::Running(watched, _) => Some((in_force, watched.copied.as_mut()?)),
+            State::Idle | State::Answering(_) => None,
+        }
     }
 
     /// The answer begins; `ends` says that it has no body.
     pub fn response_headers(&mut self, ends: bool) {
+        if let Some((in_force, copied)) = self.copied() {
+            copied.response_headers(in_force);
+        }
         let answer = match &mut self.state {
             State::Idle => return,
             State::Running(watched, answer) => {
@@ -102,10 +136,23 @@ impl Stream {
         }
     }
 
-    /// More of the answer has come; `ends` says that it was the last.
-    pub fn response_goes_on(&mut self, ends: bool) {
+    /// More of the answer has come, of `size` bytes; `ends` says that it was the last.
+    pub fn response_body(&mut self, size: usize, ends: bool) {
+        if let Some((in_force, copied)) = self.copied() {
+            copied.response_chunk(in_force, size);
+        }
         if let State::Running(watched, _) = &mut self.state {
             watched.whole |= ends;
+        }
+    }
+
+    /// The answer ends with trailers.
+    pub fn response_trailers(&mut self) {
+        if let Some((in_force, copied)) = self.copied() {
+            copied.response_trailers(in_force);
+        }
+        if let State::Running(watched, _) = &mut self.state {
+            watched.whole = true;
         }
     }
 
@@ -146,8 +193,16 @@ impl Stream {
         in_force.counting.decided(&decision, millis(now), &passages);
         let field = tell(in_force, policy, &decision);
         let answer = answer(in_force, policy, request, &decision, millis(now));
+        let copied = copied(in_force, policy, request, &decision, millis(now));
         self.state = match watched(in_force, request, &decision, now) {
-            Some(watched) => State::Running(Box::new(Watched { field, ..watched }), answer),
+            Some(watched) => {
+                let watched = Watched {
+                    field,
+                    copied,
+                    ..watched
+                };
+                State::Running(Box::new(watched), answer)
+            }
             None => State::Answering(answer),
         };
         match decision.respond {
@@ -207,7 +262,24 @@ fn watched(
         whole: false,
         own_reply: false,
         field: None,
+        copied: None,
     })
+}
+
+/// Begins the copy of a request that goes to stable, and was drawn. A filter that only observes
+/// sends nothing to anybody.
+fn copied(
+    in_force: &InForce,
+    policy: &Policy,
+    request: &Request<'_>,
+    decision: &Decision<'_>,
+    now: Millis,
+) -> Option<Copied> {
+    let goes_on = policy.assigner.mode == Mode::Enforce && decision.respond.is_none();
+    let route = decision
+        .route
+        .filter(|_| goes_on && decision.side == Side::Stable)?;
+    in_force.shadows.begin(policy, route.id.0, request, now)
 }
 
 /// Makes the changes, removals first; `None` at the first that fails, with the others not made.

@@ -8,10 +8,9 @@ use super::tree::Node;
 
 /// Where those parts stand (`*` is any element of a list), and which of their values do not act; all
 /// if none is named.
-const NOT_YET: [(&[&str], &[&str]); 10] = [
+const NOT_YET: [(&[&str], &[&str]); 9] = [
     (&["flags"], &[]),
     (&["fleet"], &[]),
-    (&["routes", "*", "shadow"], &[]),
     (&["routes", "*", "rescue"], &[]),
     (&["routes", "*", "maintenance"], &[]),
     (&["routes", "*", "experiment"], &[]),

@@ -182,6 +182,16 @@ impl RouteShadow {
         taken.inspect_err(|why| self.tally.skip(*why))
     }
 
+    /// Its body can't be had: the request is not copied after all.
+    ///
+    /// # Errors
+    /// Always, with the reason.
+    pub fn give_up(&mut self, id: Id, now: Moment) -> Result<(), Skipped> {
+        self.table.forget(id, now);
+        self.tally.skip(Skipped::Body);
+        Err(Skipped::Body)
+    }
+
     /// The request has come to its end: the call to make.
     pub fn request_ended(&mut self, id: Id) -> Option<Call> {
         self.table.request_ended(id)
@@ -223,6 +233,11 @@ impl RouteShadow {
     /// A chunk of the answer's body.
     pub fn primary_chunk(&mut self, id: Id, chunk: &[u8]) {
         self.table.primary_chunk(&self.settings, id, chunk);
+    }
+
+    /// The rest of the answer's body is not to be had: only status and headers are compared.
+    pub fn primary_truncated(&mut self, id: Id) {
+        self.table.primary_truncated(id);
     }
 
     /// The answer's trailers.

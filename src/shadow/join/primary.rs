@@ -41,6 +41,16 @@ impl Table {
         }
     }
 
+    /// Gives up the primary answer's body.
+    pub fn primary_truncated(&mut self, id: Id) {
+        if let Some(exchange) = self.exchanges.get_mut(&id)
+            && let Primary::Coming(answer) = &mut exchange.primary
+        {
+            answer.truncate();
+            self.account(id);
+        }
+    }
+
     /// The primary answer's trailers.
     pub fn primary_trailers<'a>(
         &mut self,

@@ -1,0 +1,319 @@
+//! The shadows of all routes in one worker: what happens to requests and calls is told to the core,
+//! and the calls that it asks for are made.
+//!
+//! Calls belong to the root context, so that they outlive the requests that they copy. They are known
+//! only to the policy under which they were made: what comes back after it was replaced is not
+//! looked at.
+
+use super::copied::Copied;
+use super::counting::Flush;
+use super::host::{self, Buffer, Level, Map};
+use super::root::InForce;
+use super::stats::Stats;
+use super::store::{self, Taken};
+use super::stream::note;
+use crate::assign::condition::all_hold;
+use crate::assign::ramp::Millis;
+use crate::health::kept;
+use crate::health::turns;
+use crate::policy::{Policy, Shadow};
+use crate::request::Request;
+use crate::shadow::budget::Moment;
+use crate::shadow::capture::Received;
+use crate::shadow::join::Call;
+use crate::shadow::sample::Skipped;
+use crate::shadow::stored::Stored;
+use crate::shadow::{RouteShadow, Told, line};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes that are read of a call's body at least: the host tells there why it failed.
+const LEAST_READ: usize = 1_024;
+/// Bytes of a value that a line of the log is made of.
+const SAMPLE_BYTES: usize = 256;
+/// Differences of one pair that are written to the log.
+const MOST_LINES: usize = 16;
+
+/// The shadows of one worker under one policy.
+#[derive(Debug)]
+pub struct Shadows {
+    routes: Vec<Option<RefCell<RouteShadow>>>,
+    /// Draws and coins. Seeded from the host's source for keys: who sends requests can't tell what
+    /// will be drawn.
+    random: RefCell<fastrand::Rng>,
+    /// Keys the hashes of values in the log.
+    seed: u64,
+}
+
+/// What became of a call that was to be made.
+#[derive(Debug)]
+pub struct Sent {
+    /// Whether the host took it.
+    pub taken: bool,
+    /// What its copy came to, if that is known already.
+    pub told: Option<Told>,
+}
+
+impl Shadows {
+    /// Nothing is under way.
+    pub fn new(policy: Option<&Policy>, now: Millis) -> Self {
+        // Without random bits every worker draws alike, which no caller can know either.
+        let [first, second] = host::random_numbers().unwrap_or_default();
+        let of = |shadow: &Shadow| {
+            let mut settings = shadow.settings.clone();
+            if let Some(comparing) = &mut settings.comparing {
+                comparing.answers.hash_seed = second;
+            }
+            RefCell::new(RouteShadow::new(settings, Moment(now.0)))
+        };
+        let routes = policy.map_or(&[][..], |policy| &policy.shadows);
+        Self {
+            routes: routes
+                .iter()
+                .map(|shadow| shadow.as_ref().map(of))
+                .collect(),
+            random: RefCell::new(fastrand::Rng::with_seed(first)),
+            seed: second,
+        }
+    }
+
+    fn route(&self, route: usize) -> Option<&RefCell<RouteShadow>> {
+        self.routes.get(route)?.as_ref()
+    }
+
+    /// Runs `call` with the shadow of a route, if it has one.
+    pub fn with<T>(&self, route: usize, call: impl FnOnce(&mut RouteShadow) -> T) -> Option<T> {
+        let mut shadow = self.route(route)?.try_borrow_mut().ok()?;
+        Some(call(&mut shadow))
+    }
+
+    /// A request, as it came, goes to stable: is it copied? None if the route has no shadow, or if
+    /// the request was not drawn.
+    pub fn begin(
+        &self,
+        policy: &Policy,
+        route: usize,
+        request: &Request<'_>,
+        now: Millis,
+    ) -> Option<Copied> {
+        let when = &policy.shadows.get(route)?.as_ref()?.when;
+        let mut random = || self.random.borrow_mut().u64(..);
+        let holds = || all_hold(when, request);
+        let begun = self.with(route, |shadow| {
+            shadow.begin(request, holds, &mut random, Moment(now.0))
+        })?;
+        match begun {
+            Ok(id) => Some(Copied::begun(route, id)),
+            Err(Skipped::Share) => None,
+            Err(why) => Some(Copied::skipped(route, why)),
+        }
+    }
+
+    /// Makes a call.
+    pub fn send(&self, route: usize, call: &Call) -> Option<Sent> {
+        let now = moment();
+        self.with(route, |shadow| {
+            let timeout = shadow.settings().timeout.as_millis();
+            let timeout = u32::try_from(timeout).unwrap_or(u32::MAX);
+            let lines = call.headers.iter();
+            let lines = lines.map(|(name, value)| (name.as_str(), value.as_str()));
+            // A call that the host refuses is an end like others, and counted with them.
+            let token = host::call(shadow.cluster(call.leg), lines, &call.body, timeout).ok();
+            Sent {
+                taken: token.is_some(),
+                told: shadow.sent(call.id, token, now),
+            }
+        })
+    }
+
+    /// Tells the log what was found, and makes the further call that this may ask for.
+    pub fn follow(&self, policy: &Policy, route: usize, told: Option<&Told>) {
+        let Some(Told::Compared { found, call, .. }) = told else {
+            return;
+        };
+        let name = policy.assigner.routes.get(route);
+        let name = name.map_or("", |route| &route.name);
+        let shown = found.differences.iter().filter(|of| of.sample.is_some());
+        self.with(route, |shadow| {
+            if let Some(comparing) = &shadow.settings().comparing {
+                for difference in shown.take(MOST_LINES) {
+                    let line = line::line(difference, &comparing.reveal, self.seed);
+                    let line = format!("serinus: shadow of {name}: {line}");
+                    host::log(Level::Debug, &line);
+                }
+            }
+        });
+        if let Some(call) = call {
+            let _ = self.send(route, call);
+        }
+    }
+
+    /// A call has ended; the host has its answer, with a body of `size` bytes.
+    pub fn answered(&self, in_force: &InForce, policy: &Policy, token: u32, size: usize) {
+        let awaits = |of: &Option<RefCell<RouteShadow>>| {
+            let shadow = of.as_ref().and_then(|of| of.try_borrow().ok());
+            shadow.is_some_and(|shadow| shadow.awaits(token))
+        };
+        let Some(route) = self.routes.iter().position(awaits) else {
+            return;
+        };
+        let received = |map| note(in_force, host::headers(map)).unwrap_or_default();
+        let (headers, trailers) = (received(Map::Call), received(Map::CallTrailers));
+        let told = self.with(route, |shadow| {
+            let most = shadow.settings().max_body_bytes.max(LEAST_READ);
+            let body = match size {
+                0 => Ok(Vec::new()),
+                size => host::bytes(Buffer::Call, size.min(most)),
+            };
+            let body = note(in_force, body).unwrap_or_default();
+            let received = Received {
+                headers: &headers.lines().unwrap_or_default(),
+                body: &body,
+                body_size: size,
+                trailers: &trailers.lines().unwrap_or_default(),
+            };
+            shadow.answered(token, &received, moment())
+        });
+        self.follow(policy, route, told.flatten().as_ref());
+    }
+
+    /// Ends what takes too long on the routes of a turn, and looks whether anybody reads the log.
+    pub fn tick(&self, turn: usize, now: Millis) {
+        let due = |(index, _): &(usize, _)| turns::of(*index) == turn;
+        let routes = self.routes.iter().enumerate().filter(due);
+        let mut routes = routes.filter_map(|(_, shadow)| shadow.as_ref()).peekable();
+        if routes.peek().is_none() {
+            return;
+        }
+        let sample = match host::logs(Level::Debug) {
+            true => SAMPLE_BYTES,
+            false => 0,
+        };
+        for shadow in routes {
+            if let Ok(mut shadow) = shadow.try_borrow_mut() {
+                shadow.tick(Moment(now.0));
+                shadow.sample(sample);
+            }
+        }
+    }
+
+    /// Stores what the routes that are due have counted and found, and tells the metrics. What other
+    /// workers were quicker at waits for the next time; if there is none it is told to the metrics
+    /// alone, and counted as lost. Says whether there was anything.
+    pub fn flush(&self, policy: &Policy, stats: &Stats, which: Flush) -> bool {
+        let is_due = |(index, shadow): &(usize, &Option<RefCell<RouteShadow>>)| {
+            let fresh = shadow.as_ref().and_then(|shadow| shadow.try_borrow().ok());
+            which.takes(*index) && fresh.is_some_and(|shadow| shadow.is_fresh())
+        };
+        let mut due: BTreeMap<usize, BTreeMap<&str, usize>> = BTreeMap::new();
+        for (index, _) in self.routes.iter().enumerate().filter(is_due) {
+            if let Some(route) = policy.assigner.routes.get(index) {
+                let bundle = due.entry(kept::bundle(&route.name)).or_default();
+                bundle.insert(&route.name, index);
+            }
+        }
+        for (bundle, routes) in &due {
+            self.store(policy, stats, which, *bundle, routes);
+        }
+        !due.is_empty()
+    }
+
+    fn store(
+        &self,
+        policy: &Policy,
+        stats: &Stats,
+        which: Flush,
+        bundle: usize,
+        routes: &BTreeMap<&str, usize>,
+    ) {
+        let outlived = !matches!(which, Flush::Turn(_));
+        let mut settled = Vec::new();
+        let taken = store::swap(&key(&policy.name, bundle), |value| {
+            let known: BTreeMap<&str, &[u8]> = value
+                .map(kept::read)
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
+            settled = routes
+                .iter()
+                .filter_map(|(name, index)| {
+                    let stored = known.get(name).map(|bytes| Stored::from_bytes(bytes));
+                    let stored = stored.unwrap_or_default();
+                    let added = self.with(*index, |shadow| shadow.added(&stored, outlived))?;
+                    Some((*name, *index, added))
+                })
+                .collect();
+            let new = settled
+                .iter()
+                .map(|(name, _, added)| (*name, added.to_bytes()));
+            // Routes that the policy has no more go, unless it is this policy that is no more.
+            let stays = |name: &str| outlived || shadow_of(policy, name).is_some();
+            let others = known
+                .iter()
+                .filter(|(name, _)| !routes.contains_key(*name) && stays(name));
+            kept::write(new.chain(others.map(|(name, bytes)| (*name, bytes.to_vec()))))
+        });
+        let lost = taken == Taken::Lost || (taken == Taken::Later && which == Flush::Last);
+        if taken == Taken::Later && !lost {
+            return;
+        }
+        for (_, index, stored) in settled {
+            let tally = self.with(index, |shadow| shadow.settle(stored));
+            if let (Some(tally), Some(stats)) = (tally, stats.shadow(index)) {
+                stats.tell(&tally);
+            }
+            stats.dropped(u64::from(lost));
+        }
+    }
+}
+
+/// The key of the shared value that has the shadows of one bundle of routes.
+fn key(name: &str, bundle: usize) -> String {
+    format!("{name}.shadow.{bundle}")
+}
+
+fn shadow_of<'p>(policy: &'p Policy, route: &str) -> Option<&'p Shadow> {
+    let mut routes = policy.assigner.routes.iter().zip(&policy.shadows);
+    let (_, shadow) = routes.find(|(known, _)| known.name == route)?;
+    shadow.as_ref()
+}
+
+/// What all workers know of the shadows of a policy.
+#[derive(Debug, Default)]
+pub struct AllStored(BTreeMap<String, Stored>);
+
+impl AllStored {
+    /// Reads those of the routes that `wanted` names by their places; nothing is read if none of
+    /// them has a shadow.
+    pub fn read(policy: &Policy, wanted: impl Fn(usize) -> bool) -> Self {
+        let routes = policy
+            .assigner
+            .routes
+            .iter()
+            .zip(&policy.shadows)
+            .enumerate();
+        let names: Vec<&str> = routes
+            .filter(|(index, (_, shadow))| shadow.is_some() && wanted(*index))
+            .map(|(_, (route, _))| route.name.as_str())
+            .collect();
+        let bundles: BTreeSet<usize> = names.iter().map(|name| kept::bundle(name)).collect();
+        let values = store::values(bundles.into_iter().map(|bundle| key(&policy.name, bundle)));
+        let entries = values.iter().flat_map(|value| kept::read(value));
+        let entries = entries.filter(|(name, _)| names.contains(name));
+        Self(
+            entries
+                .map(|(name, bytes)| (name.to_owned(), Stored::from_bytes(bytes)))
+                .collect(),
+        )
+    }
+
+    /// That of a route, if any worker has stored it.
+    pub fn of(&self, route: &str) -> Option<&Stored> {
+        self.0.get(route)
+    }
+}
+
+/// The time for budgets and waits; before all of them if the host has none to tell.
+pub fn moment() -> Moment {
+    host::now().map_or(Moment::default(), |now| Moment(now.millis().0))
+}
