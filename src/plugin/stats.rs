@@ -9,9 +9,12 @@ use crate::health::counters::Counters;
 use crate::health::latency::value;
 use crate::health::outcome::Outcome;
 use crate::health::totals::Totals;
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 use crate::report::metric::{self, Metric};
+use crate::report::metric_shadow;
 use crate::report::state::Filter;
+use crate::shadow::tally::Tally;
+use crate::shadow::{self, verdict};
 use std::cell::Cell;
 
 /// A metric of the proxy; none if the host refused to make it: what it is told is then dropped.
@@ -152,6 +155,55 @@ impl BudgetStats {
     }
 }
 
+/// The metrics of a route's shadow.
+#[derive(Debug)]
+pub struct ShadowStats {
+    counters: Vec<Id>,
+    /// There if answers are compared.
+    verdicts: Option<[(verdict::Verdict, Id); 3]>,
+}
+
+impl ShadowStats {
+    fn of_routes(policy: &Policy) -> Vec<Option<Self>> {
+        let routes = policy.assigner.routes.iter().zip(&policy.shadows);
+        let of_route = |(route, shadow): (&Route, &Option<policy::Shadow>)| {
+            let settings = &shadow.as_ref()?.settings;
+            Some(Self::define(&route.name, settings))
+        };
+        routes.map(of_route).collect()
+    }
+
+    fn define(route: &str, settings: &shadow::Settings) -> Self {
+        use verdict::Verdict;
+        let comparing = settings.comparing.is_some();
+        let counters = metric_shadow::counted(&Tally::default(), comparing);
+        let counter = |one: &metric_shadow::Counted| Id::define(one.metric, &one.series(route));
+        let verdict = |verdict| {
+            let name = metric_shadow::verdict(route, verdict);
+            (verdict, Id::define(&metric::SHADOW_VERDICT, &name))
+        };
+        Self {
+            counters: counters.iter().map(counter).collect(),
+            verdicts: comparing.then(|| [Verdict::Pass, Verdict::Hold, Verdict::Fail].map(verdict)),
+        }
+    }
+
+    /// Adds what a worker counted.
+    pub fn tell(&self, came: &Tally) {
+        let counted = metric_shadow::counted(came, self.verdicts.is_some());
+        for (id, one) in self.counters.iter().zip(counted) {
+            id.add(one.count);
+        }
+    }
+
+    /// Sets the gauges of the verdict.
+    pub fn show(&self, verdict: verdict::Verdict) {
+        for (known, id) in self.verdicts.iter().flatten() {
+            id.set(u64::from(*known == verdict));
+        }
+    }
+}
+
 /// The metrics of one side of a route.
 #[derive(Debug)]
 pub struct SideStats {
@@ -255,6 +307,7 @@ impl SideStats {
 pub struct Stats {
     routes: Vec<Vec<SideStats>>,
     budgets: Vec<Option<BudgetStats>>,
+    shadows: Vec<Option<ShadowStats>>,
     host_errors: Pending,
     dropped: Pending,
     /// What the work of a second took.
@@ -289,6 +342,7 @@ impl Stats {
         Self {
             routes,
             budgets,
+            shadows: policy.map_or_else(Vec::new, ShadowStats::of_routes),
             host_errors: Pending::new(Id::single(&metric::HOST_ERRORS)),
             dropped: Pending::new(Id::single(&metric::DROPPED)),
             tick: Id::single(&metric::TICK),
@@ -305,6 +359,11 @@ impl Stats {
     /// The error budget of a route, if it has one.
     pub fn budget(&self, route: usize) -> Option<&BudgetStats> {
         self.budgets.get(route)?.as_ref()
+    }
+
+    /// The shadow of a route, if it has one.
+    pub fn shadow(&self, route: usize) -> Option<&ShadowStats> {
+        self.shadows.get(route)?.as_ref()
     }
 
     /// Counts a host call that failed.

@@ -185,6 +185,7 @@ pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
             asked,
             gates,
             budget,
+            shadow: None,
         })
         .collect();
     Document::of(&about(in_force, proxy.as_deref(), now), &views).to_json()

@@ -86,6 +86,22 @@ metrics! {
         "The part of the error budget that is left, in parts per million; only with `gate: {budget}`.";
     BUDGET_FROZEN = Gauge "serinus_budget_frozen" ["route"]
         "1 while ramps stand still because too little of the budget is left.";
+    SHADOW_CALLS = Counter "serinus_shadow_calls_total" ["route", "outcome"]
+        "Calls of a shadow, by how they ended: to the other version and, for noise pairs and confirming calls, to stable.";
+    SHADOW_SKIPPED = Counter "serinus_shadow_skipped_total" ["route", "reason"]
+        "Requests that were drawn to be copied and were not, by reason.";
+    SHADOW_RAW_PAIRS = Counter "serinus_shadow_raw_pairs_total" ["route", "outcome"]
+        "Pairs of an answer of stable's and one of the other version's that were compared. This and what follows is there only where answers are compared.";
+    SHADOW_NOISE_PAIRS = Counter "serinus_shadow_noise_pairs_total" ["route", "outcome"]
+        "Pairs of two answers of stable's that were compared: what differs in them is noise.";
+    SHADOW_CONFIRMING = Counter "serinus_shadow_confirming_total" ["route"]
+        "Confirming calls: a further answer of stable's, compared with both answers of a raw pair that differed.";
+    SHADOW_NOT_COMPARED = Counter "serinus_shadow_not_compared_total" ["route", "reason"]
+        "Copies that were made to be compared and came to nothing, by reason.";
+    SHADOW_BODIES_NOT_COMPARED = Counter "serinus_shadow_bodies_not_compared_total" ["route"]
+        "Pairs of which only status and headers were compared, since a body was too long.";
+    SHADOW_VERDICT = Gauge "serinus_shadow_verdict" ["route", "state"]
+        "1 for the verdict on the other version's answers: `pass`, `hold` or `fail`.";
     POLICY_REJECTED = Gauge "serinus_policy_rejected" []
         "1 while the newest policy given is refused.";
     POLICY_VERSION = Gauge "serinus_policy_version" []

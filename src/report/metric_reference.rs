@@ -1,8 +1,12 @@
 //! docs/metrics.md, made from the table of metrics.
 
 use super::metric::{ALL, Kind, Metric};
+use super::metric_shadow::{PAIRS, is_told};
 use crate::assign::decide::Reason;
 use crate::health::outcome::Outcome;
+use crate::shadow::capture::Ended;
+use crate::shadow::join::NotCompared;
+use crate::shadow::sample::Skipped;
 use std::fmt::Write;
 
 /// Questions that people ask, and the queries that answer them. A test asks a real Prometheus.
@@ -40,6 +44,30 @@ const QUERIES: &[(&str, &str)] = &[
         "sum by (route, variant, reason) (rate(serinus_decisions_total[1m]))",
     ),
     (
+        "Routes whose other version answers worse than stable: 1 where a proxy has found so",
+        "max by (route) (serinus_shadow_verdict{state=\"fail\"})",
+    ),
+    (
+        "The part of raw pairs that differ",
+        "sum by (route) (rate(serinus_shadow_raw_pairs_total{outcome=\"different\"}[10m]))\n  / sum by (route) (rate(serinus_shadow_raw_pairs_total[10m]))",
+    ),
+    (
+        "Beside it the part of noise pairs that do: as much is stable's own noise",
+        "sum by (route) (rate(serinus_shadow_noise_pairs_total{outcome=\"different\"}[10m]))\n  / sum by (route) (rate(serinus_shadow_noise_pairs_total[10m]))",
+    ),
+    (
+        "Why requests that were drawn were not copied",
+        "sum by (route, reason) (rate(serinus_shadow_skipped_total[1m]))",
+    ),
+    (
+        "How the calls of shadows end",
+        "sum by (route, outcome) (rate(serinus_shadow_calls_total[1m]))",
+    ),
+    (
+        "Why copies were not compared",
+        "sum by (route, reason) (rate(serinus_shadow_not_compared_total[1m]))",
+    ),
+    (
         "Proxies whose newest policy was refused",
         "sum(serinus_policy_rejected)",
     ),
@@ -56,10 +84,10 @@ const HEAD: &str = "\
 
 The filter tells Envoy these metrics; Envoy serves them with its own at `/stats/prometheus`. Counts are
 told once a second. Every series of the policy is there at 0 from the start, for all variants, so that a
-query never meets an absent one. A route that is taken out of the policy keeps its series until the
+query never meets an absent one; those of a shadow are there for the routes that have one. A route that is taken out of the policy keeps its series until the
 process ends, because Envoy can't take one back: its counters stand still and its gauges go to 0.
 
-Upstream hosts are in the [state document](state.md) only, never in a label.
+Upstream hosts and the paths of differences are in the [state document](state.md) only, never in a label.
 
 ";
 
@@ -93,6 +121,10 @@ stats_config:
 | `variant` | `stable` and the policy's names |
 ";
 
+const MEANINGS: &str = "
+What the words mean is in the [state document](state.md), which has the same counts.
+";
+
 const HISTOGRAM: &str = "
 ## The histogram
 
@@ -109,10 +141,32 @@ pub fn page() -> String {
         let _ = writeln!(page, "{}", row(metric));
     }
     page.push_str(LABELS);
-    let outcomes = Outcome::ALL.iter().map(|outcome| outcome.as_str());
-    let reasons = Reason::ALL.iter().map(|reason| reason.word());
-    let _ = writeln!(page, "| `outcome` | {} |", listed(outcomes));
-    let _ = writeln!(page, "| `reason` | {} |", listed(reasons));
+    let outcomes = [
+        (
+            "requests",
+            listed(Outcome::ALL.iter().map(|of| of.as_str())),
+        ),
+        (
+            "calls of a shadow",
+            listed(Ended::ALL.iter().map(|of| of.word())),
+        ),
+        ("pairs", listed(PAIRS.into_iter())),
+    ];
+    let skipped = Skipped::ALL.into_iter().filter(|why| is_told(*why));
+    let reasons = [
+        ("decisions", listed(Reason::ALL.iter().map(|of| of.word()))),
+        ("skipped", listed(skipped.map(Skipped::word))),
+        (
+            "not compared",
+            listed(NotCompared::ALL.iter().map(|of| of.word())),
+        ),
+    ];
+    for (label, values) in [("outcome", outcomes), ("reason", reasons)] {
+        for (of, words) in values {
+            let _ = writeln!(page, "| `{label}`, {of} | {words} |");
+        }
+    }
+    page.push_str(MEANINGS);
     page.push_str(HISTOGRAM);
     page.push_str("\n## Queries\n");
     for (about, query) in QUERIES {

@@ -2,7 +2,8 @@
 //!
 //! Below a prefix, on the hosts and to the callers that the policy names, to GET and HEAD. Anything
 //! else goes on as any other request does, so that who may not read the pages can't tell that they
-//! are there. They hold names from the policy, counts and addresses of upstream hosts.
+//! are there. They hold names from the policy, counts, addresses of upstream hosts and paths of
+//! differences between their answers.
 
 use crate::assign::condition::{Condition, all_hold};
 use crate::assign::route::HostMatch;

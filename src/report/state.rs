@@ -3,10 +3,11 @@
 //! docs/state.md describes every field, and a test holds the two together. The document is made of
 //! values alone, and the same values give the same bytes: fields come in the order in which they
 //! stand below, hosts by their errors and then by address. It holds no data of callers: names and
-//! problems of the policy, counts, and addresses of upstream hosts. All numbers are whole: shares in
-//! parts per million, times in microseconds.
+//! problems of the policy, counts, addresses of upstream hosts, and paths of differences between
+//! their answers. All numbers are whole: shares in parts per million, times in microseconds.
 
 use super::state_gate::{Gate, GateView};
+use super::state_shadow::{Shadow, ShadowView};
 use crate::assign::decide::Reason;
 use crate::assign::ramp::Millis;
 use crate::assign::share::Share;
@@ -86,6 +87,8 @@ pub struct RouteView<'a> {
     pub gates: &'a [Option<GateView<'a>>],
     /// The error budget, if the route has one.
     pub budget: Option<BudgetView>,
+    /// The shadow, if the route has one.
+    pub shadow: Option<ShadowView<'a>>,
 }
 
 /// What is told of an error budget.
@@ -182,6 +185,7 @@ struct Route<'a> {
     slow_us: Option<u64>,
     dropped: u64,
     budget: Option<Budget>,
+    shadow: Option<Shadow<'a>>,
     variants: Vec<Variant<'a>>,
     other_hosts: Hosted,
 }
@@ -197,6 +201,7 @@ impl<'a> Route<'a> {
             slow_us: watch.slow_bound().map(|bound| bound.0),
             dropped: totals.map_or(0, |totals| totals.dropped),
             budget: view.budget.map(Budget::of),
+            shadow: view.shadow.map(Shadow::of),
             variants: variants
                 .map(|(place, name)| Variant::of(view, place, name, now))
                 .collect(),

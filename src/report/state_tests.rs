@@ -6,6 +6,8 @@ use crate::health::counters::Request;
 use crate::health::ledger::{Reading, added};
 use crate::health::outcome::ErrorClass;
 use crate::health::route::RouteHealth;
+use crate::shadow;
+use crate::shadow::verdict::{PathReport, Report, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -56,6 +58,22 @@ fn gate() -> (crate::gate::Gate, Settings) {
     (gate, shut)
 }
 
+/// What a shadow was judged by: one path, which is worse.
+fn report() -> Report<'static> {
+    Report {
+        verdict: Verdict::Fail,
+        raw: 90,
+        noise: 10,
+        confirming: 2,
+        paths: vec![PathReport {
+            at: Some(("/price", shadow::compare::Kind::Value)),
+            raw: 45,
+            noise: 0,
+            worse: true,
+        }],
+    }
+}
+
 fn json(watch: &RouteWatch) -> String {
     let problems = ["routes: missing".to_owned()];
     let about = About {
@@ -82,6 +100,8 @@ fn json(watch: &RouteWatch) -> String {
         gate: &gate,
         settings: &settings,
     };
+    let (mut tally, report) = (shadow::tally::Tally::default(), report());
+    tally.end(shadow::capture::Ended::Reset);
     let view = RouteView {
         watch,
         asked: &asked,
@@ -89,6 +109,10 @@ fn json(watch: &RouteWatch) -> String {
         budget: Some(BudgetView {
             left: 0.25,
             frozen: true,
+        }),
+        shadow: Some(ShadowView {
+            tally: &tally,
+            report: Some(&report),
         }),
     };
     Document::of(&about, &[view]).to_json().unwrap()
@@ -169,6 +193,16 @@ fn a_gate_tells_where_it_stands_and_why() {
 }
 
 #[test]
+fn a_shadow_tells_its_calls_its_verdict_and_the_paths_behind_it() {
+    let document = told(&watched());
+    let shadow = &document["routes"][0]["shadow"];
+    assert_eq!(shadow["calls"]["reset"], 1);
+    assert_eq!(shadow["compared"]["verdict"], "fail");
+    let price = json!({"path": "/price", "kind": "value", "raw": 45, "noise": 0, "worse": true});
+    assert_eq!(shadow["compared"]["paths"], json!([price]));
+}
+
+#[test]
 fn nothing_of_callers_is_told() {
     let text = json(&watched());
     let caller = Caller::of(KEY).0.to_string();
@@ -190,6 +224,7 @@ fn a_route_that_was_never_seen_is_told_with_zeros() {
         asked: &[],
         gates: &[],
         budget: None,
+        shadow: None,
     };
     let document = serde_json::to_value(Document::of(&about, &[view])).unwrap();
     let stable = &document["routes"][0]["variants"][0];
@@ -198,6 +233,7 @@ fn a_route_that_was_never_seen_is_told_with_zeros() {
     assert_eq!(stable["last_minute"]["latency_us"], Value::Null);
     assert_eq!(stable["share"]["asked_ppm"], Value::Null);
     assert_eq!(stable["share"]["gap_can_be_chance"], true);
+    assert_eq!(document["routes"][0]["shadow"], Value::Null);
     assert_eq!(document["policy"], Value::Null);
 }
 
@@ -208,14 +244,17 @@ fn the_same_state_gives_the_same_bytes_with_fields_in_their_order() {
     assert!(text.starts_with(r#"{"version":1,"serinus":""#), "{text}");
 }
 
-/// The paths of all fields; those named after outcomes and reasons are left to their own tables.
+/// Fields whose members are named after outcomes and reasons, which have tables of their own.
+const BY_WORDS: [&str; 5] = ["outcomes", "decisions", "calls", "skipped", "not_compared"];
+
+/// The paths of all fields, those in [`BY_WORDS`] left out.
 fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
                 let path = [path, name].join(".").trim_start_matches('.').to_owned();
                 into.insert(path.clone());
-                if !["outcomes", "decisions"].contains(&name.as_str()) {
+                if !BY_WORDS.contains(&name.as_str()) {
                     paths(field, &path, into);
                 }
             }
@@ -281,6 +320,15 @@ fn the_page_documents_all_reasons_and_outcomes() {
             .unwrap()
     };
     assert_eq!(of("Reasons").1, Reason::ALL.map(Reason::word));
+    let ended = shadow::capture::Ended::ALL;
+    assert_eq!(of("Ends of shadow calls").1, ended.map(|how| how.word()));
+    let skipped = shadow::sample::Skipped::ALL;
+    assert_eq!(of("Reasons to skip").1, skipped.map(|why| why.word()));
+    let without = shadow::join::NotCompared::ALL;
+    assert_eq!(
+        of("Reasons not to compare").1,
+        without.map(|why| why.word())
+    );
     let documented: BTreeSet<&str> = of("Outcomes").1.iter().copied().collect();
     assert_eq!(
         documented,
