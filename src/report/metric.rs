@@ -91,7 +91,7 @@ metrics! {
     SHADOW_SKIPPED = Counter "serinus_shadow_skipped_total" ["route", "reason"]
         "Requests that were drawn to be copied and were not, by reason.";
     SHADOW_RAW_PAIRS = Counter "serinus_shadow_raw_pairs_total" ["route", "outcome"]
-        "Pairs of an answer of stable's and one of the other version's that were compared. This and what follows is there only where answers are compared.";
+        "Pairs of an answer of stable's and one of the other version's that were compared.";
     SHADOW_NOISE_PAIRS = Counter "serinus_shadow_noise_pairs_total" ["route", "outcome"]
         "Pairs of two answers of stable's that were compared: what differs in them is noise.";
     SHADOW_CONFIRMING = Counter "serinus_shadow_confirming_total" ["route"]

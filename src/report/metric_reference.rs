@@ -44,7 +44,7 @@ const QUERIES: &[(&str, &str)] = &[
         "sum by (route, variant, reason) (rate(serinus_decisions_total[1m]))",
     ),
     (
-        "Routes whose other version answers worse than stable: 1 where a proxy has found so",
+        "Routes whose shadow fails: 1 where a proxy has found the other version's answers worse",
         "max by (route) (serinus_shadow_verdict{state=\"fail\"})",
     ),
     (
@@ -52,7 +52,7 @@ const QUERIES: &[(&str, &str)] = &[
         "sum by (route) (rate(serinus_shadow_raw_pairs_total{outcome=\"different\"}[10m]))\n  / sum by (route) (rate(serinus_shadow_raw_pairs_total[10m]))",
     ),
     (
-        "Beside it the part of noise pairs that do: as much is stable's own noise",
+        "The part of noise pairs that differ: as much of the raw pairs does without any regression",
         "sum by (route) (rate(serinus_shadow_noise_pairs_total{outcome=\"different\"}[10m]))\n  / sum by (route) (rate(serinus_shadow_noise_pairs_total[10m]))",
     ),
     (
@@ -84,8 +84,11 @@ const HEAD: &str = "\
 
 The filter tells Envoy these metrics; Envoy serves them with its own at `/stats/prometheus`. Counts are
 told once a second. Every series of the policy is there at 0 from the start, for all variants, so that a
-query never meets an absent one; those of a shadow are there for the routes that have one. A route that is taken out of the policy keeps its series until the
+query never meets an absent one. A route that is taken out of the policy keeps its series until the
 process ends, because Envoy can't take one back: its counters stand still and its gauges go to 0.
+
+A route without a shadow has none of the shadow's series, and one whose shadow only mirrors has calls and
+skipped requests alone.
 
 Upstream hosts and the paths of differences are in the [state document](state.md) only, never in a label.
 
