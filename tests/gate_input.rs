@@ -87,6 +87,7 @@ fn tick() -> impl Strategy<Value = Tick> {
             stable_share: Ppm(stable_share),
             stable,
             canary,
+            shadow,
         })
 }
 
@@ -193,6 +194,7 @@ fn plain(t: u64, stable: (u64, u64), canary: (u64, u64)) -> Tick {
             counts: counts(canary),
             slots: [KeySlot::default(); KEY_SLOTS],
         }),
+        shadow: None,
     }
 }
 

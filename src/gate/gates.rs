@@ -16,7 +16,7 @@ use super::{Gate, Settings};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const MAGIC: Magic = *b"SGs\x01";
+const MAGIC: Magic = *b"SGs\x02";
 
 /// A gap of more than this between two ticks is a clock that was set: it counts as a second.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
@@ -295,6 +295,6 @@ mod tests {
         let bytes = take_up(None, &settings()).0.to_bytes().unwrap();
         assert!(Gates::from_bytes(&bytes).is_some());
         assert!(Gates::from_bytes(&bytes[1..]).is_none());
-        assert!(Gates::from_bytes(b"SGs\x01").is_none());
+        assert!(Gates::from_bytes(b"SGs\x02").is_none());
     }
 }

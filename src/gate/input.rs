@@ -3,7 +3,13 @@
 //! The caller sums its workers' counters once a tick (a second is what the detector was measured
 //! at; ten work as well) and hands over what came since the tick before. Everything in here is
 //! checked before it is judged: a side whose counts contradict each other is as good as missing.
+//!
+//! Differences between shadow answers come in one of two forms. Where both sides have pairs of their
+//! own, as in a trace, they are in [`Counts`] and compared like everything else. The filter's shadow
+//! hands over its verdict instead ([`Shadowed`]): it knows for each path what is noise, which rates
+//! of differing pairs do not tell where a timestamp makes all pairs differ.
 
+use super::detector::sample::{Pair, Sample};
 use std::time::Duration;
 
 /// Upstream hosts of stable fall into this many groups, by a hash of the address.
@@ -82,7 +88,8 @@ pub struct Counts {
     pub slow90: u64,
     /// Those that met a goal; 0 on both sides where there are no goals.
     pub conversions: u64,
-    /// Pairs that were compared. Stable's are stable against stable: noise.
+    /// Pairs that were compared, where both sides have some. Stable's are stable against stable:
+    /// noise. 0 on both sides where the shadow gives its verdict ([`Shadowed`]).
     pub shadowed: u64,
     /// Those pairs that differed.
     pub diffs: u64,
@@ -168,6 +175,25 @@ pub struct Canary {
     pub slots: [KeySlot; KEY_SLOTS],
 }
 
+/// What the shadow of the route says of the canary.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Shadowed {
+    /// Pairs of an answer of stable's and one of the canary's that were compared in the tick.
+    pub pairs: u64,
+    /// Those that differed, in whatever way.
+    pub differing: u64,
+    /// While the shadow's verdict on this revision is `fail`: the pairs it rests on, those that
+    /// differed as the counted ones. Stable's are stable against stable: noise.
+    pub failed: Option<Pair>,
+}
+
+impl Shadowed {
+    /// The pairs of the tick.
+    pub(crate) fn compared(&self) -> Sample {
+        Sample::of(self.pairs, self.differing.min(self.pairs))
+    }
+}
+
 /// One step of time. A side is absent when its counts could not be had.
 #[derive(Clone, Debug, Default)]
 pub struct Tick {
@@ -181,6 +207,8 @@ pub struct Tick {
     pub stable: Option<Stable>,
     /// What came to the canary.
     pub canary: Option<Canary>,
+    /// What the route's shadow says of the canary; none if there is none that compares.
+    pub shadow: Option<Shadowed>,
 }
 
 impl Tick {

@@ -6,6 +6,7 @@
 //! Errors are the canary's after the key cap, so that one caller's retries cross no limit.
 //! Requests are enough, for [`Limit::min_requests`], if as many came; for request rates, if as many
 //! were due: none at all is what a lower bound is for.
+//! Differences are those of the shadow's pairs, or of the canary's side where that counts them.
 //! Percentiles come from the histogram, straight within a bucket; in the open last one they are
 //! its lower bound.
 //!
@@ -204,14 +205,16 @@ impl Part {
                 self.expected += counts.requests as f64 * share / stable_share;
             }
         }
-        if let Some(canary) = tick.canary() {
-            let counts = &canary.counts;
-            self.pair.canary.add(match quantity {
-                Quantity::ErrorRate => errors,
-                _ => sample(quantity, counts),
-            });
+        let canary = tick.canary().map(|side| &side.counts);
+        if let Some(counts) = canary {
             add_all(&mut self.canary, &counts.latency);
         }
+        let of_canary = match (quantity, &tick.shadow) {
+            (Quantity::ErrorRate, _) => canary.map(|_| errors),
+            (Quantity::DiffRate, Some(shadow)) => Some(shadow.compared()),
+            _ => canary.map(|counts| sample(quantity, counts)),
+        };
+        self.pair.canary.add(of_canary.unwrap_or_default());
     }
 
     /// The canary's value and stable's; nothing if the part holds nothing of the canary's.
@@ -281,7 +284,7 @@ fn quantile(histogram: &[f32; BUCKETS], bounds_ms: &[f64], q: f64) -> Option<f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{At, Canary, KeySlot, Ppm, Stable};
+    use crate::gate::{At, Canary, KeySlot, Ppm, Shadowed, Stable};
 
     fn tick(stable: Counts, canary: Counts) -> Tick {
         Tick {
@@ -296,6 +299,7 @@ mod tests {
                 counts: canary,
                 slots: [KeySlot::default(); crate::gate::input::KEY_SLOTS],
             }),
+            shadow: None,
         }
     }
 
@@ -386,6 +390,43 @@ mod tests {
         let run = |canary| fires(drop, (0..20).map(|_| tick(goals(100), goals(canary))));
         assert_eq!(run(94), Some(8));
         assert_eq!(run(96), None);
+    }
+
+    #[test]
+    fn differences_are_the_shadows_where_there_is_one_and_need_no_requests() {
+        let limit = Limit {
+            quantity: Quantity::DiffRate,
+            bound: Bound::Above(0.05),
+            lasting: Duration::from_secs(8),
+            min_requests: 100,
+        };
+        let pairs = |pairs, differing| Shadowed {
+            pairs,
+            differing,
+            failed: None,
+        };
+        let run = |side: Counts, shadow| {
+            let tick = Tick {
+                shadow,
+                ..tick(requests(0, 0), side)
+            };
+            fires(limit, std::iter::repeat_n(tick, 20))
+        };
+        let counted = |diffs| Counts {
+            shadowed: 100,
+            diffs,
+            ..Counts::default()
+        };
+        let none = Counts::default();
+        assert_eq!(run(none.clone(), Some(pairs(100, 6))), Some(8));
+        assert_eq!(run(none.clone(), Some(pairs(100, 5))), None);
+        assert_eq!(
+            run(none, Some(pairs(10, 1))),
+            Some(10),
+            "too few until then"
+        );
+        assert_eq!(run(counted(6), None), Some(8));
+        assert_eq!(run(counted(6), Some(pairs(0, 0))), None);
     }
 
     #[test]

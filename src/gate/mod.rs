@@ -18,6 +18,9 @@
 //! Whatever is wrong with a tick (a side is missing or contradicts itself, the tick comes twice or
 //! late, the clock jumped) the gate holds: it learns nothing from it and changes nothing.
 //!
+//! The verdict of the route's shadow ([`Shadowed`]) goes before all that is counted here: while it is
+//! `fail` the gate is shut, with or without traffic, in the warm-up too, and nothing is probed.
+//!
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`input`] | what the gate is told |
@@ -47,7 +50,7 @@ pub mod words;
 
 pub use budget::{Budget, BudgetSettings};
 pub use detector::sample::{Pair, Sample};
-pub use input::{At, Canary, Counts, Group, KeySlot, Ppm, Stable, Tick};
+pub use input::{At, Canary, Counts, Group, KeySlot, Ppm, Shadowed, Stable, Tick};
 pub use limits::{Bound, Limit, Quantity};
 pub use settings::{Reopen, RouteSettings, Settings, Signals, SlowCounts};
 pub use state::State;
@@ -68,6 +71,8 @@ pub struct Gate {
     state: State,
     /// Whether the last tick that was judged spoke against the canary.
     accused: bool,
+    /// Whether that was the shadow's verdict.
+    condemned: bool,
     detector: Detector,
     limits: Vec<LimitWatch>,
     pulse: Pulse,
@@ -114,6 +119,7 @@ impl Gate {
             self.revision.clone_from(&settings.revision);
             self.state = State::default();
             self.accused = false;
+            self.condemned = false;
             self.limits.clear();
             self.detector.forget_canary();
             self.clock.chill();
@@ -134,17 +140,18 @@ impl Gate {
             .canary()
             .map_or(0.0, |side| side.counts.requests as f64);
         let readings = self.read(settings, tick, of_canary, seconds);
-        if !self.clock.warmed(of_canary, seconds, settings) {
-            return None;
-        }
-        let found = match self.state {
-            State::Shut { .. } => None,
-            State::Open { .. } | State::Probing { .. } => {
-                self.judge(settings, tick, readings.as_ref(), seconds)
-            }
-        };
+        let is_warm = self.clock.warmed(of_canary, seconds, settings);
+        let is_shut = matches!(self.state, State::Shut { .. });
+        let by_shadow = by_shadow(settings, tick);
+        let by_counts = (is_warm && !is_shut)
+            .then(|| self.judge(settings, tick, readings.as_ref(), seconds))
+            .flatten();
+        self.condemned = by_shadow.is_some();
+        let found = by_shadow.or(by_counts);
         self.accused = found.is_some();
-        if self.held.is_some() {
+        // No canary warms up behind a shut gate: its way back must not wait for that.
+        let is_due = is_warm || is_shut || found.is_some();
+        if self.held.is_some() || !is_due {
             return None;
         }
         let event = match &found {
@@ -296,9 +303,13 @@ impl Gate {
     }
 
     /// How far the evidence of `signal` has come towards shutting the gate: 0 is none, 1 shuts it.
-    /// Limits and the quick way out for a canary that fails outright are beside it.
+    /// Limits and the quick way out for a canary that fails outright are beside it. A shadow's
+    /// verdict is all or nothing.
     #[must_use]
     pub fn evidence(&self, settings: &Settings, signal: Signal) -> f64 {
+        if self.condemned && signal == Signal::Diffs {
+            return 1.0;
+        }
         let threshold = settings.terms().threshold;
         (self.detector.log_odds(signal) / threshold.max(1.0)).clamp(0.0, 1.0)
     }
@@ -315,3 +326,17 @@ impl Gate {
         &self.history
     }
 }
+
+/// The shadow's verdict against the canary, where differences are judged.
+fn by_shadow(settings: &Settings, tick: &Tick) -> Option<Finding> {
+    let failed = tick.shadow.and_then(|shadow| shadow.failed)?;
+    settings.signals.judges(Signal::Diffs).then_some(Finding {
+        signal: Some(Signal::Diffs),
+        reason: Reason::Shadow,
+        evidence: failed,
+    })
+}
+
+#[cfg(test)]
+#[path = "shadow_tests.rs"]
+mod shadow_tests;

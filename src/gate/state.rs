@@ -85,7 +85,7 @@ impl Rung {
 /// What may happen to a gate.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// The detector or a limit found the canary worse.
+    /// The detector, a limit or the shadow found the canary worse.
     Found(&'a Finding),
     /// A tick passed.
     Passed {

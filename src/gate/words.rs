@@ -79,6 +79,8 @@ pub enum Reason {
     Worse,
     /// The canary fails outright.
     Failing,
+    /// The shadow's verdict on the canary is `fail`.
+    Shadow,
     /// A limit of the policy on this quantity was crossed.
     Limit(Quantity),
     /// A person held it.
@@ -104,6 +106,7 @@ impl Reason {
         match self {
             Reason::Worse => "worse",
             Reason::Failing => "failing",
+            Reason::Shadow => "shadow",
             Reason::Limit(Quantity::ErrorRate) => "limit-errorRate",
             Reason::Limit(Quantity::P50) => "limit-p50",
             Reason::Limit(Quantity::P95) => "limit-p95",
@@ -157,7 +160,8 @@ pub struct Change {
     pub reason: Reason,
     /// The signal it is about, if it is about one.
     pub signal: Option<Signal>,
-    /// The counts of both sides that it rests on; zero where it rests on none.
+    /// The counts of both sides that it rests on; zero where it rests on none. For
+    /// [`Signal::Diffs`] they are pairs of shadow answers, stable's those of stable against stable.
     pub evidence: Pair,
 }
 

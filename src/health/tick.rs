@@ -7,8 +7,10 @@
 //! has to know a threshold, and one that moves leaves no tick counted by two measures.
 //!
 //! Only requests that say something of the version are in any of this. Goals and shadow answers are
-//! not health's: `conversions`, `shadowed` and `diffs` are 0 until who counts them adds them. This
-//! is the one file of `health` that names the gate, and only what the gate is told.
+//! not health's: `conversions` is 0, and what the route's shadow says is handed on as it came. The
+//! counts of the sides stay without pairs: the gate would compare them, and stable's pairs are the
+//! shadow's to weigh. This is the one file of `health` that names the gate, and only what the gate
+//! is told.
 
 use super::counters::{COARSE_BOUNDS_MS, Counters, coarse};
 use super::latency::value;
@@ -16,7 +18,7 @@ use crate::assign::ramp::Millis;
 use crate::assign::share::Share;
 use crate::gate::detector::Detector;
 use crate::gate::input::{BUCKETS, GROUPS, KEY_SLOTS};
-use crate::gate::{At, Canary, Counts, Group, KeySlot, Ppm, Stable, Tick};
+use crate::gate::{At, Canary, Counts, Group, KeySlot, Ppm, Shadowed, Stable, Tick};
 
 /// The upper bounds of the latency buckets, for the gate's settings.
 pub fn bounds_ms() -> Vec<f64> {
@@ -54,12 +56,14 @@ pub struct During {
 
 /// The tick of the variant at `place` (1 is the first) of what `came` to the sides of its route, in
 /// their order, as [`RouteWatch::look`](super::watch::RouteWatch::look) tells it. Where that told
-/// nothing both sides are absent, and the gate holds.
+/// nothing both sides are absent, and the gate holds. `shadowed` is what a shadow of this variant
+/// says of it, which needs no counts.
 pub fn tick(
     came: Option<&[Counters]>,
     place: usize,
     thresholds: Thresholds,
     during: During,
+    shadowed: Option<Shadowed>,
 ) -> Tick {
     let of = |place: usize| came.and_then(|sides| sides.get(place));
     Tick {
@@ -74,6 +78,7 @@ pub fn tick(
             counts: counts(side, thresholds),
             slots: slots(side),
         }),
+        shadow: shadowed,
     }
 }
 

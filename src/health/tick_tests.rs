@@ -1,6 +1,6 @@
 use super::*;
 use crate::assign::route::Side;
-use crate::gate::{Gate, Position, Settings, Signal};
+use crate::gate::{Gate, Pair, Position, Settings, Signal};
 use crate::health::callers::Caller;
 use crate::health::clock::Micros;
 use crate::health::counters::Request;
@@ -49,7 +49,7 @@ fn groups_and_slots_add_up_to_their_sides() {
         far: Some(11),
         near: Some(5),
     };
-    let tick = tick(Some(&[mixed(), mixed()]), 1, thresholds, during(7));
+    let tick = tick(Some(&[mixed(), mixed()]), 1, thresholds, during(7), None);
     let (stable, canary) = (tick.stable.unwrap(), tick.canary.unwrap());
     assert_eq!(stable.counts, canary.counts);
     assert_eq!((stable.counts.requests, stable.counts.errors), (900, 100));
@@ -105,6 +105,7 @@ fn without_thresholds_nothing_is_slow() {
         1,
         Thresholds::default(),
         during(0),
+        None,
     );
     let stable = tick.stable.unwrap();
     assert_eq!((stable.counts.slow, stable.groups[0].slow90), (0, 0));
@@ -112,11 +113,29 @@ fn without_thresholds_nothing_is_slow() {
 
 #[test]
 fn what_could_not_be_had_is_absent() {
-    let lost = tick(None, 1, Thresholds::default(), during(-9));
+    let lost = tick(None, 1, Thresholds::default(), during(-9), None);
     assert!(lost.stable.is_none() && lost.canary.is_none());
     assert_eq!(lost.at, At(0));
-    let other = tick(Some(&[mixed()]), 1, Thresholds::default(), during(0));
+    let other = tick(Some(&[mixed()]), 1, Thresholds::default(), during(0), None);
     assert!(other.stable.is_some() && other.canary.is_none());
+}
+
+#[test]
+fn what_the_shadow_says_is_handed_on_beside_the_counts_and_without_them() {
+    let shadowed = Shadowed {
+        pairs: 9,
+        differing: 8,
+        failed: Some(Pair::default()),
+    };
+    for came in [Some([mixed(), mixed()]), None] {
+        let came = came.as_ref().map(<[Counters; 2]>::as_slice);
+        let thresholds = Thresholds::default();
+        let tick = tick(came, 1, thresholds, during(0), Some(shadowed));
+        assert_eq!(tick.shadow, Some(shadowed));
+        let pairs = |counts: &Counts| (counts.shadowed, counts.diffs);
+        assert!(tick.stable.is_none_or(|side| pairs(&side.counts) == (0, 0)));
+        assert!(tick.canary.is_none_or(|side| pairs(&side.counts) == (0, 0)));
+    }
 }
 
 /// 500 requests a second to stable and 60 to the canary, of which the last `bad` are errors.
@@ -159,7 +178,7 @@ fn a_gate_fed_by_what_workers_counted_learns_what_is_slow_and_shuts_on_errors() 
         worker.clear();
         let came = watch.look(&Reading::of(slot.as_deref()), Millis(at * 1_000));
         let thresholds = Thresholds::of(gate.detector());
-        let tick = tick(came.as_deref(), 1, thresholds, during(at));
+        let tick = tick(came.as_deref(), 1, thresholds, during(at), None);
         let slow = tick.stable.as_ref().map(|stable| {
             let groups = stable.groups.iter().map(|group| group.slow);
             (stable.counts.slow, groups.sum::<u64>())

@@ -174,7 +174,7 @@ fn a_tick_of_100_routes_with_64_hosts_each_has_every_request() {
                 share: Share::NONE,
                 stable_share: Share::ALL,
             };
-            let tick = tick(came.as_deref(), 1, Thresholds::default(), during);
+            let tick = tick(came.as_deref(), 1, Thresholds::default(), during, None);
             judged += tick.stable.map_or(0, |side| side.counts.requests);
             judged += tick.canary.map_or(0, |side| side.counts.requests);
         }

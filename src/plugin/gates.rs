@@ -11,7 +11,7 @@ use crate::assign::route::{Route, Side};
 use crate::assign::share::Share;
 use crate::gate::gates::{self, Gates, Spent, Told};
 use crate::gate::orders::{self, Order};
-use crate::gate::{At, Change, Gate, Held, Position, Ppm, RouteSettings};
+use crate::gate::{At, Change, Gate, Held, Position, Ppm, RouteSettings, Shadowed};
 use crate::health::counters::Counters;
 use crate::health::kept;
 use crate::health::tick::{During, Thresholds, tick};
@@ -138,13 +138,15 @@ impl Judged {
         (judged, changed)
     }
 
-    /// Judges what `came` to the route at `index` in the last second.
+    /// Judges what `came` to the route at `index` in the last second. What its shadow says is said of
+    /// the first variant: the policy does not name the one that the shadow's cluster serves.
     pub fn judge(
         &mut self,
         in_force: &InForce,
         policy: &Policy,
         index: usize,
         came: Option<&[Counters]>,
+        shadowed: Option<Shadowed>,
         now: Millis,
     ) -> Vec<Changed> {
         let route = policy.assigner.routes.get(index);
@@ -163,7 +165,9 @@ impl Judged {
                 stable_share,
             };
             let thresholds = Thresholds::of(gate.detector());
-            tick(came, place.saturating_add(1), thresholds, during)
+            let shadowed = shadowed.filter(|_| place == 0);
+            let place = place.saturating_add(1);
+            tick(came, place, thresholds, during, shadowed)
         };
         let told = gates.judge(settings, at(now), spent(came), of_variant);
         told.into_iter().map(|told| (index, told)).collect()

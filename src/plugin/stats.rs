@@ -87,7 +87,7 @@ pub struct GateStats {
     open: Id,
     states: [(Position, Id, Id); 3],
     verdicts: [(Verdict, Id); 3],
-    evidence: [(Signal, Id); 2],
+    evidence: [(Signal, Id); 3],
 }
 
 impl GateStats {
@@ -106,7 +106,7 @@ impl GateStats {
             open: Id::define(&metric::GATE_OPEN, &metric::GATE_OPEN.of(route, variant)),
             states: [Position::Open, Position::Probing, Position::Shut].map(state),
             verdicts: [Verdict::Pass, Verdict::Hold, Verdict::Fail].map(verdict),
-            evidence: [Signal::Errors, Signal::Slow].map(evidence),
+            evidence: [Signal::Errors, Signal::Slow, Signal::Diffs].map(evidence),
         }
     }
 

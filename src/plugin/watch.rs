@@ -87,7 +87,7 @@ impl Watch {
             let came = watch.look(&reading, now);
             let changed = self
                 .gates
-                .judge(in_force, policy, index, came.as_deref(), now);
+                .judge(in_force, policy, index, came.as_deref(), None, now);
             self.gates.tell(in_force, policy, &changed);
             self.gates.show(in_force, policy, index);
             if let Some(route) = policy.assigner.routes.get(index) {

@@ -79,7 +79,7 @@ metrics! {
     GATE_VERDICT = Gauge "serinus_gate_verdict" ["route", "variant", "state"]
         "1 for the verdict on the variant: `pass`, `hold` or `fail`.";
     GATE_EVIDENCE = Gauge "serinus_gate_evidence_percent" ["route", "variant", "signal"]
-        "How far the evidence against the variant has come: at 100 the gate shuts. Limits, and the quick way out for a variant that fails outright, are beside it.";
+        "How far the evidence against the variant has come: at 100 the gate shuts. For `diffs` it is 100 while the shadow's verdict is `fail`, else 0. Limits, and the quick way out for a variant that fails outright, are beside it.";
     GATE_CHANGES = Counter "serinus_gate_changes_total" ["route", "variant", "state"]
         "Changes of the gate, by the state that it went into.";
     BUDGET_LEFT = Gauge "serinus_budget_left_ppm" ["route"]

@@ -314,6 +314,7 @@ impl Iterator for Traffic {
             stable_share: Ppm::from_fraction(1.0 - self.scene.share),
             stable: Some(stable),
             canary: Some(canary),
+            shadow: None,
         })
     }
 }

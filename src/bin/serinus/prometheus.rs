@@ -248,6 +248,7 @@ impl Samples {
                     counts,
                     slots: [KeySlot::default(); KEY_SLOTS],
                 }),
+                shadow: None,
             };
             (to / 1_000, tick)
         })

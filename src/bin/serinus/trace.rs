@@ -156,6 +156,7 @@ impl Reader {
                 stable_share: Ppm(Ppm::ALL.0.saturating_sub(self.share.0)),
                 stable: line.stable.and_then(|side| self.stable(&side)),
                 canary: line.canary.and_then(|side| self.canary(&side)),
+                shadow: None,
             };
             (number, tick)
         }))
