@@ -40,6 +40,21 @@ fn check_prints_one_line_a_problem_with_file_and_line_and_exits_1() {
 }
 
 #[test]
+fn check_warns_of_a_good_policy_beside_the_output_and_exits_0() {
+    let text = "routes:\n- name: r\n  shadow:\n    cluster: v2\n    noise: 0%\n    writes: allow\n    \
+                methods:\n    - GET\n    - POST\n";
+    let done = serinus(&["check", "-"], text);
+    assert_eq!((done.status.code(), out(&done).as_str()), (Some(0), ""));
+    let said = err(&done);
+    let warning = "standard input:9: routes[0].shadow.methods[1]: warning: `POST` may write, and ";
+    assert!(said.starts_with(warning), "{said}");
+    assert!(said.contains("is good"), "{said}");
+    let json = serinus(&["check", "--json", "-"], text);
+    assert_eq!(out(&json).lines().count(), 1);
+    assert!(err(&json).starts_with(warning), "{}", err(&json));
+}
+
+#[test]
 fn check_reads_standard_input_and_names_what_is_no_policy() {
     let done = serinus(&["check", "-"], "{\"routes\": [{\"name\": \"a b\"}]}");
     assert_eq!(done.status.code(), Some(1));

@@ -237,7 +237,10 @@ fn each_mistake_of_a_route_is_named_with_what_to_write() {
         ("match: {methods: [get]}", "a method in capitals"),
         ("match: {methods: []}", "leave it out to take all"),
         ("rescue: {cluster: c, methods: [GET]}", "not supported yet"),
-        ("shadow: {cluster: c}", "not supported yet"),
+        (
+            "key: [{header: x}], variants: [{name: c, share: \"1%\"}], gate: {signals: [diffs]}",
+            "signals[0]: the route has no shadow to compare; add `shadow`",
+        ),
     ];
     for (rest, said) in table {
         let found = problems(&route(rest));

@@ -27,7 +27,7 @@ use crate::health;
 use crate::report::page::Page;
 use crate::shadow;
 use decode::Decode;
-use problem::{Problems, Refusal};
+use problem::{Problem, Problems, Refusal};
 use tree::Node;
 
 /// The default of `name`.
@@ -53,6 +53,8 @@ pub struct Policy {
     pub shadows: Vec<Option<Shadow>>,
     /// The pages that the filter serves.
     pub page: Option<Page>,
+    /// What its author should know of it.
+    pub warnings: Vec<Problem>,
 }
 
 /// The shadow of a route.
@@ -101,7 +103,10 @@ pub fn check(tree: &Node) -> Result<Policy, Refusal> {
     let raw = raw::Policy::decode(tree, &mut problems);
     let policy = raw.and_then(|raw| check::policy(&raw, &mut problems));
     match policy {
-        Some(policy) if problems.none() => Ok(policy),
+        Some(policy) if problems.none() => Ok(Policy {
+            warnings: problems.into_warnings(tree),
+            ..policy
+        }),
         _ => Err(problems.into_refusal(Some(tree))),
     }
 }

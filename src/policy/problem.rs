@@ -1,7 +1,8 @@
 //! What is wrong with a policy: every problem, each with its place, what is wrong and what to write.
 //!
 //! A policy is refused whole, but its author should mend it in one go: reading and checking never
-//! stop at the first problem. At most [`MOST`] are kept; the rest are counted.
+//! stop at the first problem. At most [`MOST`] are kept; the rest are counted. A warning refuses
+//! nothing: it is said of a policy that is good, and of what its author should know of it.
 
 use super::tree::Node;
 use std::fmt;
@@ -22,9 +23,20 @@ pub enum Step {
     Index(usize),
 }
 
-/// One thing that is wrong.
+/// What a problem does to its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It is refused.
+    Error,
+    /// It is accepted.
+    Warning,
+}
+
+/// One thing that is wrong, or is warned of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// Whether it refuses the policy.
+    pub severity: Severity,
     /// Where, from the root of the policy.
     pub path: Vec<Step>,
     /// Line in the text, from 1; 0 where the text has no lines to speak of.
@@ -51,7 +63,11 @@ impl fmt::Display for Problem {
                 Step::Index(index) => write!(f, "[{index}]")?,
             }
         }
-        write!(f, ": {}; {}", self.what, self.write)
+        let severity = match self.severity {
+            Severity::Error => "",
+            Severity::Warning => "warning: ",
+        };
+        write!(f, ": {severity}{}; {}", self.what, self.write)
     }
 }
 
@@ -61,6 +77,7 @@ pub struct Problems {
     here: Vec<Step>,
     found: Vec<Problem>,
     more: usize,
+    warnings: Vec<Problem>,
 }
 
 impl Problems {
@@ -87,12 +104,27 @@ impl Problems {
             self.more = self.more.saturating_add(1);
             return;
         }
-        self.found.push(Problem {
+        let problem = self.here(Severity::Error, what.into(), write.into());
+        self.found.push(problem);
+    }
+
+    /// Notes a warning at the present place: what is allowed, and what to do that it does no harm.
+    /// Those past [`MOST`] are not kept.
+    pub fn warn(&mut self, what: impl Into<String>, write: impl Into<String>) {
+        if self.warnings.len() < MOST {
+            let warning = self.here(Severity::Warning, what.into(), write.into());
+            self.warnings.push(warning);
+        }
+    }
+
+    fn here(&self, severity: Severity, what: String, write: String) -> Problem {
+        Problem {
+            severity,
             path: self.here.clone(),
             line: 0,
-            what: what.into(),
-            write: write.into(),
-        });
+            what,
+            write,
+        }
     }
 
     /// Whether a problem was said at or below `key` of the present place: its absence is then no
@@ -131,16 +163,24 @@ impl Problems {
 
     /// Ends the collecting; lines are looked up in `tree`.
     pub fn into_refusal(self, tree: Option<&Node>) -> Refusal {
-        let mut problems = self.found;
-        for problem in &mut problems {
-            problem.line = tree.map_or(0, |tree| tree.line_of(&problem.path));
-        }
-        problems.sort_by_key(|problem| problem.line);
         Refusal {
-            problems,
+            problems: with_lines(self.found, tree),
             more: self.more,
         }
     }
+
+    /// Ends the collecting of a policy without problems: its warnings, in the order of the text.
+    pub fn into_warnings(self, tree: &Node) -> Vec<Problem> {
+        with_lines(self.warnings, Some(tree))
+    }
+}
+
+fn with_lines(mut problems: Vec<Problem>, tree: Option<&Node>) -> Vec<Problem> {
+    for problem in &mut problems {
+        problem.line = tree.map_or(0, |tree| tree.line_of(&problem.path));
+    }
+    problems.sort_by_key(|problem| problem.line);
+    problems
 }
 
 /// Why a policy was refused.
@@ -156,6 +196,7 @@ impl Refusal {
     /// A refusal for one problem of the whole text.
     pub fn whole(line: u32, what: impl Into<String>, write: impl Into<String>) -> Self {
         let problem = Problem {
+            severity: Severity::Error,
             path: Vec::new(),
             line,
             what: what.into(),
@@ -180,5 +221,30 @@ impl fmt::Display for Refusal {
             write!(f, "\nand {} more", self.more)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_refuse_nothing_and_hide_nothing_and_are_kept_to_a_bound() {
+        let mut problems = Problems::default();
+        problems.at_key("methods", |problems| {
+            for _ in 0..=MOST {
+                problems.warn("it writes", "leave it out");
+            }
+        });
+        assert!(problems.none() && !problems.said_below("methods"));
+        assert_eq!(problems.count(), 0);
+        let tree = Node {
+            line: 1,
+            value: super::super::tree::Value::Null,
+        };
+        let warnings = problems.into_warnings(&tree);
+        assert_eq!(warnings.len(), MOST);
+        let shown = warnings[0].to_string();
+        assert_eq!(shown, "methods: warning: it writes; leave it out");
     }
 }

@@ -16,13 +16,10 @@ const NOT_YET: [(&[&str], &[&str]); 9] = [
     (&["routes", "*", "experiment"], &[]),
     (&["routes", "*", "gate", "advance"], &["onPass"]),
     (&["routes", "*", "gate", "longLived"], &["cut"]),
-    (
-        &["routes", "*", "gate", "signals", "*"],
-        &["diffs", "conversions"],
-    ),
+    (&["routes", "*", "gate", "signals", "*"], &["conversions"]),
     (
         &["routes", "*", "gate", "limits", "*", "signal"],
-        &["conversionRate", "diffRate"],
+        &["conversionRate"],
     ),
 ];
 
@@ -73,9 +70,9 @@ mod tests {
             {"name": "a", "gate": {"budget": {"objective": "99%", "window": "1d"},
              "advance": "clock", "longLived": "keep"}, "experiment": {"goals": []}},
             {"name": "b", "gate": {"budget": {"objective": "99%", "window": "1d"},
-             "advance": "onPass", "longLived": "cut", "signals": ["errors", "slow", "diffs"],
+             "advance": "onPass", "longLived": "cut", "signals": ["errors", "slow", "conversions"],
              "limits": [{"signal": "p99", "above": "1s", "for": "1m"},
-                        {"signal": "diffRate", "above": "1%", "for": "1m"}]}}]}"#;
+                        {"signal": "conversionRate", "below": "1%", "for": "1m"}]}}]}"#;
         let refusal = policy::read(text).unwrap_err();
         let shown: Vec<String> = refusal.problems.iter().map(ToString::to_string).collect();
         assert_eq!(

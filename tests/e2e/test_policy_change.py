@@ -75,11 +75,10 @@ def test_with_a_bad_policy_from_the_start_everybody_is_stable(
 UNSUPPORTED = {
     "gate.advance": {"gate": {"advance": "onPass"}},
     "gate.longLived": {"gate": {"longLived": "cut"}},
-    "gate.signals": {"gate": {"signals": ["errors", "diffs"]}},
+    "gate.signals": {"gate": {"signals": ["errors", "conversions"]}},
     "gate.limits[0].signal": {
         "gate": {"limits": [{"signal": "conversionRate", "below": "1%", "for": "1m"}]}
     },
-    "shadow": {"shadow": {"cluster": "shop-v2", "share": "1%", "methods": ["GET"]}},
     "rescue": {"rescue": {"cluster": "shop-v1", "methods": ["GET"]}},
     "maintenance": {"maintenance": {"enabled": True}},
     "experiment": {"experiment": {"goals": []}},

@@ -2,7 +2,7 @@
 
 use crate::lines::{self, Failure};
 use crate::policy_file;
-use serinus::policy::{self, find};
+use serinus::policy::{self, Policy, find};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +18,10 @@ const HELP: &str = "\
 Each problem is a line of its own, with what is wrong and what to write instead:
   shop.yaml:12: routes[0].variants[0].share: `1` has no % at its end; a percentage from 0% to 100%
   with at most four decimals, as in \"0.25%\"
+
+A warning is said of a good policy, in the same form on standard error, and changes no exit status:
+  shop.yaml:30: routes[0].shadow.methods[1]: warning: `POST` may write, and the other version would
+  write for good; leave it out unless the other version's store is its own
 
 Example:
   $ serinus check shop.yaml && serinus check --json shop.yaml > shop.json
@@ -71,13 +75,14 @@ fn check(file: &Path, json: bool) -> Result<bool, Failure> {
     let mut good = true;
     for tree in found {
         match tree.and_then(|tree| policy::check(&tree).map(|policy| (tree, policy))) {
-            Ok((tree, _)) if json => tell(&[tree.to_json()])?,
-            Ok((_, policy)) => eprintln!(
-                "{}: policy `{}` is good ({} routes)",
-                lines::label(path),
-                policy.name,
-                policy.assigner.routes.len()
-            ),
+            Ok((tree, policy)) => {
+                policy_file::each(path, &policy.warnings).for_each(|line| eprintln!("{line}"));
+                if json {
+                    tell(&[tree.to_json()])?;
+                } else {
+                    eprintln!("{}: {}", lines::label(path), praise(&policy));
+                }
+            }
             Err(refusal) => {
                 good = false;
                 tell(&policy_file::problems(path, &refusal))?;
@@ -85,6 +90,11 @@ fn check(file: &Path, json: bool) -> Result<bool, Failure> {
         }
     }
     Ok(good)
+}
+
+fn praise(policy: &Policy) -> String {
+    let count = policy.assigner.routes.len();
+    format!("policy `{}` is good ({count} routes)", policy.name)
 }
 
 fn tell(lines: &[String]) -> Result<(), Failure> {

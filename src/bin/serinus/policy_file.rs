@@ -1,7 +1,7 @@
 //! Policies in files.
 
 use crate::lines::{self, Failure};
-use serinus::policy::problem::Refusal;
+use serinus::policy::problem::{Problem, Refusal};
 use serinus::policy::{self, Policy, find};
 use std::io::Read;
 use std::path::Path;
@@ -42,16 +42,20 @@ fn listed(path: &Path, refusal: &Refusal) -> Failure {
     Failure(problems(Some(path), refusal).join("\nserinus: "))
 }
 
-/// One line for each problem: `FILE:LINE: path: what is wrong; what to write`.
+/// One line for each problem, and one for those that were not kept.
 pub fn problems(path: Option<&Path>, refusal: &Refusal) -> Vec<String> {
-    let file = lines::label(path);
-    let line = |problem: &policy::problem::Problem| match problem.line {
-        0 => format!("{file}: {problem}"),
-        line => format!("{file}:{line}: {problem}"),
-    };
-    let mut lines: Vec<String> = refusal.problems.iter().map(line).collect();
+    let mut lines: Vec<String> = each(path, &refusal.problems).collect();
     if refusal.more > 0 {
-        lines.push(format!("{file}: and {} more", refusal.more));
+        lines.push(format!("{}: and {} more", lines::label(path), refusal.more));
     }
     lines
+}
+
+/// A line: `FILE:LINE: path: what is wrong; what to write`; in a warning, `path: warning: …`.
+pub fn each(path: Option<&Path>, problems: &[Problem]) -> impl Iterator<Item = String> {
+    let file = lines::label(path);
+    problems.iter().map(move |problem| match problem.line {
+        0 => format!("{file}: {problem}"),
+        line => format!("{file}:{line}: {problem}"),
+    })
 }

@@ -1,7 +1,8 @@
 //! Gates: the settings of one for each variant, and the route's error budget.
 //!
 //! A route that has variants has gates, with the defaults where it names no `gate`. `advance` and
-//! `longLived` leave nothing here: the one value of each that acts is what happens anyway.
+//! `longLived` leave nothing here: the one value of each that acts is what happens anyway. What is to
+//! be judged by a shadow that is not there is refused where it is named, and not missed by default.
 
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::route::Variant;
@@ -43,8 +44,10 @@ pub fn settings(
         ..Settings::default()
     };
     let is_alone = variants.is_empty() && !problems.said_below("variants");
+    let shadow = Shadow::of(raw, problems);
     let common = raw.gate.as_ref().map_or(default.clone(), |gate| {
         problems.at_key("gate", |problems| {
+            shadow.is_enough_for(gate, problems);
             if is_alone && gate.budget.is_none() {
                 problems.say(
                     "the route has no variant to judge",
@@ -66,6 +69,74 @@ pub fn settings(
                 problems.at_key("budget", |problems| self::budget(budget, problems))
             }))
         }),
+    }
+}
+
+/// What the route's shadow can tell a gate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shadow {
+    Absent,
+    Mirrors,
+    /// It compares, and never asks stable twice: what is noise is not known.
+    Counts,
+    Judges,
+}
+
+impl Shadow {
+    fn of(raw: &raw::Route, problems: &Problems) -> Self {
+        match &raw.shadow {
+            _ if problems.said_below("shadow") => Self::Judges,
+            None => Self::Absent,
+            Some(shadow) if shadow.compare == Some(false) => Self::Mirrors,
+            Some(shadow) => {
+                let has_noise = shadow.noise.as_ref().is_none_or(|noise| noise.0 > 0);
+                let calls = shadow.confirm_per_raw.is_none_or(|calls| calls.0 > 0.0);
+                let mut named = shadow.methods.iter().flatten();
+                // No write is sent to stable twice.
+                let reads = shadow.methods.is_none()
+                    || named.any(|method| matches!(method.0.as_str(), "GET" | "HEAD"));
+                match reads && (has_noise || (calls && shadow.stable_cluster.is_some())) {
+                    true => Self::Judges,
+                    false => Self::Counts,
+                }
+            }
+        }
+    }
+
+    /// Says of every part of `gate` that could never act.
+    fn is_enough_for(self, gate: &raw::Gate, problems: &mut Problems) {
+        let (what, write) = match self {
+            Self::Absent => (
+                "the route has no shadow to compare",
+                "add `shadow`, or leave it out",
+            ),
+            Self::Mirrors => (
+                "the route's shadow compares nothing",
+                "leave `compare: false` out of `shadow`, or leave this out",
+            ),
+            Self::Counts => (
+                "the route's shadow never asks stable twice, and can't tell noise",
+                "reads among its `methods` and a `noise` above 0%, or leave it out",
+            ),
+            Self::Judges => return,
+        };
+        let signals = gate.signals.iter().flatten().enumerate();
+        for (index, _) in signals.filter(|(_, signal)| **signal == raw::Signal::Diffs) {
+            problems.at_key("signals", |problems| {
+                problems.at_index(index, |problems| problems.say(what, write));
+            });
+        }
+        if self == Self::Counts {
+            return;
+        }
+        let limits = gate.limits.iter().flatten().enumerate();
+        for (index, _) in limits.filter(|(_, limit)| limit.signal == LimitSignal::DiffRate) {
+            problems.at_key("limits", |problems| {
+                problems.at_index(index, |problems| {
+                    problems.at_key("signal", |problems| problems.say(what, write));
+                });
+            });
+        }
     }
 }
 
@@ -462,6 +533,60 @@ mod tests {
         );
         let budget = read(r#""gate": {"budget": {"objective": "99%", "window": "1d"}}"#);
         assert!(budget.is_ok());
+    }
+
+    #[test]
+    fn a_gate_judges_differences_only_where_a_shadow_can_tell_them() {
+        const SIGNALS: &str = "routes[0].gate.signals[1]: ";
+        const LIMIT: &str = "routes[0].gate.limits[0].signal: ";
+        let none = "the route has no shadow to compare; add `shadow`, or leave it out";
+        let mirror = "the route's shadow compares nothing; \
+                      leave `compare: false` out of `shadow`, or leave this out";
+        let blind = "the route's shadow never asks stable twice, and can't tell noise; \
+                     reads among its `methods` and a `noise` above 0%, or leave it out";
+        let said = |shadow: &str, gate: &str| {
+            let read = read(&format!(r#"{CANARY}, {shadow} "gate": {gate}"#));
+            read.map_or_else(|said| said, |_| Vec::new())
+        };
+        for (shadow, signals, limit) in [
+            ("", Some(none), Some(none)),
+            (
+                r#"{"cluster": "b", "compare": false}"#,
+                Some(mirror),
+                Some(mirror),
+            ),
+            (r#"{"cluster": "b", "noise": "0%"}"#, Some(blind), None),
+            (
+                r#"{"cluster": "b", "stableCluster": "a", "noise": "0%", "confirmPerRaw": 0}"#,
+                Some(blind),
+                None,
+            ),
+            (
+                r#"{"cluster": "b", "stableCluster": "a", "methods": ["POST"], "writes": "allow"}"#,
+                Some(blind),
+                None,
+            ),
+            (
+                r#"{"cluster": "b", "stableCluster": "a", "noise": "0%"}"#,
+                None,
+                None,
+            ),
+            (r#"{"cluster": "b", "stableCluster": "a"}"#, None, None),
+        ] {
+            let shadow = match shadow {
+                "" => String::new(),
+                shadow => format!(r#""shadow": {shadow},"#),
+            };
+            let expected = |place: &str, said: Option<&str>| {
+                let said = said.map(|said| format!("{place}{said}"));
+                said.into_iter().collect::<Vec<_>>()
+            };
+            let by_signals = said(&shadow, r#"{"signals": ["errors", "diffs"]}"#);
+            assert_eq!(by_signals, expected(SIGNALS, signals), "{shadow}");
+            let limits = r#"{"limits": [{"signal": "diffRate", "above": "1%", "for": "1m"}]}"#;
+            assert_eq!(said(&shadow, limits), expected(LIMIT, limit), "{shadow}");
+            assert_eq!(said(&shadow, "{}"), [""; 0], "by default it is no mistake");
+        }
     }
 
     #[test]

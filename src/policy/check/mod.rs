@@ -69,6 +69,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
             .page
             .as_ref()
             .map(|page| problems.at_key("page", |problems| page::page(page, problems))),
+        warnings: Vec::new(),
     })
 }
 

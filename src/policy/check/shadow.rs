@@ -91,14 +91,20 @@ fn methods(raw: &raw::Shadow, problems: &mut Problems) -> Vec<String> {
         }
         let allowed = raw.writes == Some(raw::Writes::Allow);
         for (index, method) in named.iter().enumerate() {
+            let writes = |method| {
+                format!("`{method}` may write, and the other version would write for good")
+            };
             problems.at_index(index, |problems| match method.0.as_str() {
                 "GET" | "HEAD" => {}
                 "CONNECT" => problems.say("a tunnel can't be copied", "leave it out"),
-                method if !allowed => problems.say(
-                    format!("`{method}` may write, and the other version would write for good"),
+                method if allowed => problems.warn(
+                    writes(method),
+                    "leave it out unless the other version's store is its own",
+                ),
+                method => problems.say(
+                    writes(method),
                     "leave it out, or add `writes: allow` if its store is its own",
                 ),
-                _ => {}
             });
         }
     });
@@ -379,6 +385,24 @@ mod tests {
             ],
             "{said:#?}"
         );
+    }
+
+    #[test]
+    fn writes_that_are_allowed_are_warned_of_where_they_are_named() {
+        let text = br#"{"routes": [{"name": "r", "shadow": {"cluster": "v2", "noise": "0%",
+            "methods": ["GET", "POST", "HEAD", "DELETE"], "writes": "allow"}}]}"#;
+        let policy = crate::policy::read(text).unwrap();
+        let said: Vec<String> = policy.warnings.iter().map(ToString::to_string).collect();
+        let expected = [(1, "POST"), (3, "DELETE")].map(|(index, method)| {
+            format!(
+                "routes[0].shadow.methods[{index}]: warning: `{method}` may write, and the other \
+                 version would write for good; leave it out unless the other version's store is \
+                 its own"
+            )
+        });
+        assert_eq!(said, expected);
+        let reads = br#"{"routes": [{"name": "r", "shadow": {"cluster": "v2", "noise": "0%"}}]}"#;
+        assert_eq!(crate::policy::read(reads).unwrap().warnings, []);
     }
 
     #[test]

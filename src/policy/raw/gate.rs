@@ -12,13 +12,17 @@ record! {
         /// A person holds the gate so, whatever the evidence. Default: nobody does.
         "held" => held: Option<Held>,
         /// What is judged against stable, at least one. Default: all that the route collects.
+        /// `diffs`, for a route whose `shadow` compares, is the shadow's verdict, which knows for each
+        /// path what is noise. While that is `fail` the route's first variant is shut, the one that the
+        /// shadow's `cluster` is taken to serve: in the warm-up too, before anyone has seen the variant,
+        /// and with no try by `reopen`. With a new `revision` the shadow judges afresh.
         "signals" => signals: Option<Vec<Signal>>,
         /// How seldom a good canary may be shut, at least `1h`. Default: `30d`.
         "falseAlarmEvery" => false_alarm_every: Option<Period>,
         /// By which factor the canary's rates may be worse than stable's. Default: 1.2.
         "tolerance" => tolerance: Option<Factor>,
         /// From the canary's first request on, and again with a new `revision`, this long nothing is
-        /// judged; at most `1d`. Default: `60s`.
+        /// judged but the shadow's verdict; at most `1d`. Default: `60s`.
         "warmup" => warmup: Option<Period>,
         /// What moves a ramp. Default: `clock`.
         "advance" => advance: Option<Advance>,
@@ -50,7 +54,7 @@ choice! {
         "errors" => Errors,
         /// Slow requests.
         "slow" => Slow,
-        /// Differences between shadow answers.
+        /// The verdict of the route's shadow, on the first variant.
         "diffs" => Diffs,
         /// A drop of conversions.
         "conversions" => Conversions,
@@ -92,7 +96,8 @@ choice! {
         "requestRate" => RequestRate,
         /// Conversions per request.
         "conversionRate" => ConversionRate,
-        /// Differences per comparison.
+        /// Differences per comparison of the route's shadow, noise among them; of the first variant
+        /// only.
         "diffRate" => DiffRate,
     }
 }
@@ -111,8 +116,8 @@ record! {
         "belowStableBy" => below_stable_by: Option<Percent>,
         /// For how long it must be so all along, `1s` to `1d`.
         "for" => lasting: Period,
-        /// With fewer requests (for requestRate: fewer that were due) in that time nothing is said.
-        /// Default: 100.
+        /// With fewer requests (for requestRate: fewer that were due; for diffRate: fewer comparisons)
+        /// in that time nothing is said. Default: 100.
         "minRequests" => min_requests: Option<Whole<1, 1_000_000_000>>,
     }
 }
