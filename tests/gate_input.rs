@@ -12,8 +12,8 @@ use serinus::gate::input::{BUCKETS, GROUPS, KEY_SLOTS};
 use serinus::gate::limits::MAX_LIMITS;
 use serinus::gate::store::MAX_BYTES;
 use serinus::gate::{
-    At, Bound, Canary, Counts, Gate, Group, Held, KeySlot, Limit, Position, Ppm, Quantity, Reason,
-    Reopen, Settings, Stable, Tick, Verdict,
+    At, Bound, Canary, Counts, Gate, Group, Held, KeySlot, Limit, Pair, Position, Ppm, Quantity,
+    Reason, Reopen, Sample, Settings, Shadowed, Stable, Tick, Verdict,
 };
 use std::time::Duration;
 
@@ -72,6 +72,20 @@ fn canary() -> impl Strategy<Value = Canary> {
     })
 }
 
+/// What a shadow may say, sense or not.
+fn shadowed() -> impl Strategy<Value = Shadowed> {
+    let number = || prop_oneof![0.0..1e6, Just(f64::NAN), Just(f64::INFINITY)];
+    let sample = move || (number(), number()).prop_map(|(n, k)| Sample { n, k });
+    let failed = (sample(), sample()).prop_map(|(stable, canary)| Pair { stable, canary });
+    (count(), count(), prop::option::weighted(0.1, failed)).prop_map(
+        |(pairs, differing, failed)| Shadowed {
+            pairs,
+            differing,
+            failed,
+        },
+    )
+}
+
 fn tick() -> impl Strategy<Value = Tick> {
     let at = prop_oneof![0..100_000_u64, any::<u64>()];
     (
@@ -80,8 +94,9 @@ fn tick() -> impl Strategy<Value = Tick> {
         any::<u32>(),
         prop::option::of(stable()),
         prop::option::of(canary()),
+        prop::option::of(shadowed()),
     )
-        .prop_map(|(at, share, stable_share, stable, canary)| Tick {
+        .prop_map(|(at, share, stable_share, stable, canary, shadow)| Tick {
             at: At(at),
             share: Ppm(share),
             stable_share: Ppm(stable_share),
@@ -149,6 +164,7 @@ proptest! {
         let mut gate = Gate::new(&settings);
         for mut tick in ticks {
             if which { tick.stable = None } else { tick.canary = None }
+            if let Some(shadow) = &mut tick.shadow { shadow.failed = None }
             prop_assert_eq!(gate.tick(&settings, &tick), None);
         }
         prop_assert_eq!(gate.verdict(&settings), Verdict::Hold);
