@@ -41,7 +41,7 @@ pub fn foreign(sound: &[u8]) -> Vec<Vec<u8>> {
         b"SRK1".to_vec(),
         b"SRB1".to_vec(),
         b"SRL1".to_vec(),
-        b"SGs\x01".to_vec(),
+        b"SGs\x02".to_vec(),
         b"SGo\x01".to_vec(),
         vec![0xff; 64],
         b"SRH1\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
