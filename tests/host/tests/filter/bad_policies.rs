@@ -87,6 +87,21 @@ fn every_problem_is_in_the_log_with_its_place() {
 }
 
 #[test]
+fn a_warning_is_in_the_log_and_the_policy_in_force() {
+    let shadow = r#"], "shadow": {"cluster": "b", "noise": "0%", "methods": ["POST"],
+        "writes": "allow"}}]}"#;
+    let mut filter = serinus_host_tests::Filter::new(&Process::new());
+    let logs = filter.configure(CANARY.replacen("]}]}", shadow, 1)).logs;
+    let place = "serinus: policy: routes[0].shadow.methods[0]: warning: `POST` may write";
+    let mut warnings = logs.iter().filter(|line| line.level == LogLevel::Warn);
+    assert!(
+        warnings.any(|line| line.text.starts_with(place)),
+        "{logs:#?}"
+    );
+    assert_eq!(variant(&filter.request(request())), "canary");
+}
+
+#[test]
 fn the_last_good_policy_serves_on_in_the_same_worker() {
     for (what, policy) in bad_policies() {
         let mut filter = worker(CANARY);

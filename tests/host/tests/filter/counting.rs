@@ -218,9 +218,9 @@ fn every_series_of_a_policy_is_there_at_0_from_the_start() {
     let mut filter = worker_of(&process, COUNTED);
     let names = process.metric_names();
     // Of each side 12 outcomes, attempts, latencies and four gauges; five reasons for stable, two
-    // for the canary, two where there is no route; of the gate nine gauges and three counters;
+    // for the canary, two where there is no route; of the gate ten gauges and three counters;
     // seven of the filter itself.
-    assert_eq!(names.len(), 2 * (12 + 2 + 4) + 5 + 2 + 2 + (9 + 3) + 7);
+    assert_eq!(names.len(), 2 * (12 + 2 + 4) + 5 + 2 + 2 + (10 + 3) + 7);
     let counters = names.iter().filter(|name| name.ends_with("_total"));
     counters.for_each(|name| assert_eq!(process.metric(name), Some(0), "{name}"));
     traffic(&mut filter, 20);

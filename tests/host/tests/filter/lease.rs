@@ -47,8 +47,8 @@ fn one_of_several_workers_watches_and_sets_all_gauges() {
     let first = second(&process, &mut workers);
     assert_eq!(first.iter().filter(|(watched, _)| *watched).count(), 1);
     for (watched, gauges) in &first {
-        // Four of each side, nine of the gate, and the age of the policy.
-        assert_eq!(*gauges, if *watched { 18 } else { 0 });
+        // Four of each side, ten of the gate, and the age of the policy.
+        assert_eq!(*gauges, if *watched { 19 } else { 0 });
     }
     for _ in 0..20 {
         assert_eq!(
