@@ -114,7 +114,11 @@ impl Table {
                 None
             }
             Some(_) => None,
-            None => self.ended(settings, id, Outcome::NotSent, now),
+            None => {
+                let step = self.ended(settings, id, Outcome::NotSent, now);
+                // Whatever stable answers, there is nothing to compare it with.
+                step.or_else(|| Some(self.remove(id, now)?.plan.not_compared(NotCompared::NotSent)))
+            }
         }
     }
 

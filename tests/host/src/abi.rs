@@ -59,9 +59,13 @@ pub enum MapType {
     Request,
     /// Headers of the response, number 2.
     Response,
+    /// Trailers of the response, number 3.
+    ResponseTrailers,
     /// Headers of the answer to an HTTP call of the filter, number 6.
     HttpCallResponse,
-    /// Any other map of the ABI, 1 to 7: always absent here.
+    /// Trailers of that answer, number 7.
+    HttpCallTrailers,
+    /// Any other map of the ABI, 1, 4 and 5: always absent here.
     Absent,
 }
 
@@ -71,8 +75,10 @@ impl MapType {
         match number {
             0 => Some(Self::Request),
             2 => Some(Self::Response),
+            3 => Some(Self::ResponseTrailers),
             6 => Some(Self::HttpCallResponse),
-            1..=7 => Some(Self::Absent),
+            7 => Some(Self::HttpCallTrailers),
+            1 | 4 | 5 => Some(Self::Absent),
             _ => None,
         }
     }

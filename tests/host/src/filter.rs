@@ -14,7 +14,7 @@ use crate::headers::Headers;
 use crate::module;
 use crate::process::Process;
 use crate::request::{LogLine, Outcome, Request, Response};
-use crate::state::{HttpCall, Root, State, Stream};
+use crate::state::{CallEnd, HttpCall, Root, State, Stream};
 use crate::vm::{Failure, Vm};
 
 /// The plugin's name where a test names none.
@@ -312,22 +312,56 @@ impl Filter {
         &self.vm.state().http_calls
     }
 
-    /// Answers an HTTP call: with headers and body, or, after a reset or a timeout, with no
-    /// headers at all (measured).
+    /// Answers an HTTP call; the host calls that the filter makes then.
     ///
     /// # Panics
     /// If no call with this token awaits an answer.
-    pub fn answer(&mut self, token: u32, headers: Headers, body: &[u8]) -> Result<(), Failure> {
+    pub fn answer(&mut self, token: u32, response: &Response) -> Result<Calls, Failure> {
+        self.end_call(token, CallEnd::of(response))
+    }
+
+    /// Ends an HTTP call with no headers at all, as a reset or a time-out after the headers does,
+    /// and an answer that is longer than the proxy holds (measured).
+    ///
+    /// # Panics
+    /// If no call with this token awaits an answer.
+    pub fn reset(&mut self, token: u32) -> Result<Calls, Failure> {
+        self.end_call(token, CallEnd::default())
+    }
+
+    fn end_call(&mut self, token: u32, end: CallEnd) -> Result<Calls, Failure> {
+        let calls = &self.state().http_calls;
+        let call = calls.iter().find(|call| call.token == token);
+        let root = call.expect("a call that awaits its answer").root;
+        self.state().http_calls.retain(|call| call.token != token);
+        self.tell_end(root, token, end)
+    }
+
+    /// Tells a root context of the end of a call that it may not know, which no host does.
+    ///
+    /// # Panics
+    /// If there is no such root context.
+    pub fn stray_answer(
+        &mut self,
+        root: u32,
+        token: u32,
+        response: &Response,
+    ) -> Result<Calls, Failure> {
+        self.tell_end(root, token, CallEnd::of(response))
+    }
+
+    fn tell_end(&mut self, root: u32, token: u32, end: CallEnd) -> Result<Calls, Failure> {
         let state = self.state();
-        let at = state.http_calls.iter().position(|call| call.token == token);
-        let call = state
-            .http_calls
-            .remove(at.expect("a call that awaits its answer"));
-        let args = [call.root, token, headers.len() as u32, body.len() as u32, 0];
-        state.http_call_response = Some((headers, body.to_vec()));
-        self.vm.call(Callback::HttpCallResponse, call.root, &args)?;
+        assert!(state.roots.contains_key(&root), "no root context {root}");
+        let sizes = [end.headers.len(), end.body.len(), end.trailers.len()];
+        let [headers, body, trailers] = sizes.map(|size| size as u32);
+        // What the root context did since it was last asked for is not of this call.
+        state.take_calls(root);
+        state.http_call_response = Some(end);
+        let args = [root, token, headers, body, trailers];
+        self.vm.call(Callback::HttpCallResponse, root, &args)?;
         self.state().http_call_response = None;
-        Ok(())
+        Ok(self.state().take_calls(root))
     }
 
     fn stream(&mut self, id: u32) -> &mut Stream {
@@ -340,7 +374,10 @@ impl Filter {
         if is_retired && !state.streams.values().any(|stream| stream.root == root) {
             self.vm.call(Callback::Done, root, &[root])?;
             self.vm.call(Callback::Delete, root, &[root])?;
-            self.state().roots.remove(&root);
+            let state = self.state();
+            state.roots.remove(&root);
+            // A root context takes its calls along: they are cancelled, and nobody is told.
+            state.http_calls.retain(|call| call.root != root);
         }
         Ok(())
     }

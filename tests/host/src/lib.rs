@@ -31,7 +31,7 @@
 //!
 //! Where a rule of the real host is not obvious, the code says where it is known from: "measured"
 //! is a measurement on Envoy 1.40.0, the rest is the source of Envoy or of proxy-wasm-cpp-host.
-//! Trailers are told of, but cannot be read. gRPC calls, shared queues and changes of a body are not
+//! Trailers of requests are not told of. gRPC calls, shared queues and changes of a body are not
 //! modelled: calling them is a misuse.
 
 pub mod abi;
@@ -55,4 +55,5 @@ pub use filter::{Configured, Filter};
 pub use headers::Headers;
 pub use process::Process;
 pub use request::{Outcome, Request, Response};
+pub use state::HttpCall;
 pub use vm::{Failure, FailureKind};

@@ -78,6 +78,24 @@ pub struct HttpCall {
     pub timeout: Duration,
 }
 
+/// What there is of an HTTP call's answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallEnd {
+    pub headers: Headers,
+    pub body: Vec<u8>,
+    pub trailers: Headers,
+}
+
+impl CallEnd {
+    pub fn of(response: &Response) -> Self {
+        Self {
+            headers: response.headers.clone(),
+            body: response.body.clone(),
+            trailers: response.trailers.clone(),
+        }
+    }
+}
+
 /// The host's side of one VM.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -87,7 +105,7 @@ pub(crate) struct State {
     pub streams: BTreeMap<u32, Stream>,
     pub http_calls: Vec<HttpCall>,
     /// The answer of an HTTP call, while the filter is told of it.
-    pub http_call_response: Option<(Headers, Vec<u8>)>,
+    pub http_call_response: Option<CallEnd>,
     pub allowed: Option<Allowed>,
     pub faults: Faults,
     pub log_level: LogLevel,
@@ -249,7 +267,13 @@ impl State {
                 let response = stream.response.as_ref()?;
                 (stream.response_live || logging).then_some(&response.headers)
             }
-            MapType::HttpCallResponse => self.http_call_response.as_ref().map(|(map, _)| map),
+            MapType::ResponseTrailers => {
+                let response = self.stream()?.response.as_ref()?;
+                let live = self.callback == Callback::ResponseTrailers;
+                (live || logging).then_some(&response.trailers)
+            }
+            MapType::HttpCallResponse => self.http_call_response.as_ref().map(|end| &end.headers),
+            MapType::HttpCallTrailers => self.http_call_response.as_ref().map(|end| &end.trailers),
             MapType::Absent => None,
         }
     }
@@ -284,7 +308,7 @@ impl State {
             (4, _) => self
                 .http_call_response
                 .as_ref()
-                .map(|(_, body)| body.as_slice()),
+                .map(|end| end.body.as_slice()),
             (6, _) => Some(&[]),
             (7, Callback::Configure) => self
                 .roots

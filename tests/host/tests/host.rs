@@ -804,9 +804,8 @@ mod time_chance_and_calls {
 
         let call = filter.http_calls()[0].clone();
         assert_eq!((call.root, call.timeout), (1, Duration::from_millis(250)));
-        let response = [(":status", "204")].into_iter().collect();
         filter
-            .answer(call.token, response, b"")
+            .answer(call.token, &Response::status(204))
             .expect("a call that is answered");
         assert_eq!(
             probe.answers(&mut filter, Callback::HttpCallResponse)[0].text(),

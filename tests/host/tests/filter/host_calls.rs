@@ -14,15 +14,17 @@ const SET_HEADERS: (&str, usize) = ("proxy_replace_header_map_value", 2);
 const SET_DECIDED: (&str, usize) = ("proxy_set_property", 1);
 
 /// The host functions that the filter calls, sorted.
-pub const CALLED: [&str; 18] = [
+pub const CALLED: [&str; 20] = [
     "proxy_add_header_map_value",
     "proxy_define_metric",
     "proxy_get_buffer_bytes",
     "proxy_get_current_time_nanoseconds",
     "proxy_get_header_map_pairs",
+    "proxy_get_log_level",
     "proxy_get_metric",
     "proxy_get_property",
     "proxy_get_shared_data",
+    "proxy_http_call",
     "proxy_increment_metric",
     "proxy_log",
     "proxy_record_metric",
@@ -36,7 +38,7 @@ pub const CALLED: [&str; 18] = [
 ];
 
 /// What the SDK's traits import by their default methods, called or not.
-const KEPT_BY_THE_SDK: [&str; 19] = [
+const KEPT_BY_THE_SDK: [&str; 18] = [
     "proxy_call_foreign_function",
     "proxy_close_stream",
     "proxy_continue_stream",
@@ -50,7 +52,6 @@ const KEPT_BY_THE_SDK: [&str; 19] = [
     "proxy_grpc_close",
     "proxy_grpc_send",
     "proxy_grpc_stream",
-    "proxy_http_call",
     "proxy_register_shared_queue",
     "proxy_resolve_shared_queue",
     "proxy_set_buffer_bytes",

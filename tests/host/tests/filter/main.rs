@@ -19,6 +19,7 @@ mod lease;
 mod pages;
 mod policies;
 mod routing;
+mod shadow;
 mod shop;
 mod trust;
 mod workers;
