@@ -17,7 +17,7 @@ use crate::{BAD_POLICY, BEAT, request, variant, worker_of};
 const POLICIES: [&str; 3] = [BAD_POLICY, CANARY, EVERY_HOST_CALL];
 
 /// Requests that between them make every host call of the filter.
-fn requests() -> [Request; 7] {
+fn requests() -> [Request; 9] {
     let forged = request()
         .header("x-serinus-variant", "canary")
         .header("baggage", "serinus=a:b");
@@ -32,7 +32,43 @@ fn requests() -> [Request; 7] {
         Request::get("/checkout")
             .answered(Response::status(503).by_proxy("no_healthy_upstream", 2)),
         Request::get("/serinus/state.json"),
+        Request::get("/copied").answered(copied("1")),
+        Request::get("/copied")
+            .method("POST")
+            .body("{}")
+            .answered(copied("2")),
     ]
+}
+
+/// An answer to a request that is copied, or to its copy.
+fn copied(body: &str) -> Response {
+    Response::status(200)
+        .header("content-type", "application/json")
+        .header("x-envoy-upstream-service-time", "1")
+        .body(body)
+        .trailer("x-sum", "1")
+}
+
+/// Ends all calls that are under way, and those that follow from that, one with an answer and the
+/// next without.
+fn end_calls(filter: &mut Filter) -> Result<Vec<Calls>, Failure> {
+    let mut made = Vec::new();
+    while let Some(token) = filter.http_calls().first().map(|call| call.token) {
+        made.push(match token % 3 {
+            0 => filter.reset(token)?,
+            _ => filter.answer(token, &copied("3"))?,
+        });
+    }
+    Ok(made)
+}
+
+/// A proxy that knows the clusters of [`EVERY_HOST_CALL`], and a worker.
+fn proxy() -> (Process, Filter) {
+    let process = Process::new();
+    process.add_cluster("v1");
+    process.add_cluster("v2");
+    let filter = Filter::new(&process);
+    (process, filter)
 }
 
 /// Each way in which each function can fail.
@@ -46,8 +82,7 @@ fn faults() -> Vec<(&'static str, Effect)> {
 
 /// A whole life under faults: two policies, a bad one, requests and ticks; then a sound request.
 fn live(early: &[Fault], late: &[Fault]) -> Result<Vec<Outcome>, Failure> {
-    let process = Process::new();
-    let mut filter = Filter::new(&process);
+    let (process, mut filter) = proxy();
     filter.set_faults(early.iter().cloned());
     for policy in [BAD_POLICY, CANARY, EVERY_HOST_CALL] {
         assert!(
@@ -59,6 +94,7 @@ fn live(early: &[Fault], late: &[Fault]) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::new();
     for request in requests() {
         outcomes.push(filter.try_request(&request)?);
+        end_calls(&mut filter)?;
         for _ in 0..2 {
             process.advance(BEAT * 2);
             filter.try_tick()?;
@@ -108,8 +144,7 @@ fn name(function: &str, effect: &Effect) -> String {
 
 #[test]
 fn a_life_in_these_tests_makes_every_call_that_the_filter_can_make() {
-    let process = Process::new();
-    let mut filter = Filter::new(&process);
+    let (process, mut filter) = proxy();
     let mut made = BTreeSet::new();
     let mut note = |calls: Calls| made.extend(calls.iter().map(|call| call.function));
     for policy in POLICIES {
@@ -117,6 +152,8 @@ fn a_life_in_these_tests_makes_every_call_that_the_filter_can_make() {
     }
     for request in requests() {
         note(filter.request(request).calls);
+        let ended = end_calls(&mut filter).expect("ends of calls");
+        ended.into_iter().for_each(&mut note);
         process.advance(BEAT * 2);
         note(filter.tick());
     }

@@ -57,7 +57,8 @@ pub const EVERY_CONDITION: &str = r#"{"routes": [
     ]}]}"#;
 
 /// Every kind of host call: the clock for a ramp, the address for a condition, random bytes for a
-/// cookie, headers, the path and the baggage for the canary, a reason on the response, and pages.
+/// cookie, headers, the path and the baggage for the canary, a reason on the response, pages, and
+/// copies of requests.
 pub const EVERY_HOST_CALL: &str = r#"{
     "explain": {"when": [{"clientIp": {}, "cidr": ["203.0.113.0/24"]}]},
     "report": {"accessLog": true, "baggage": true, "hosts": true, "bytes": true},
@@ -66,6 +67,9 @@ pub const EVERY_HOST_CALL: &str = r#"{
     {"name": "old", "match": {"path": {"prefix": "/old"}}, "rules": [{"name": "gone",
       "when": [{"path": {}, "prefix": "/old"}],
       "then": {"respond": {"status": 426, "headers": {"x-use": "h2c"}, "body": "upgrade"}}}]},
+    {"name": "copied", "match": {"path": {"prefix": "/copied"}}, "shadow": {"cluster": "v2",
+      "stableCluster": "v1", "share": "100%", "methods": ["GET", "POST"], "writes": "allow",
+      "noise": "50%", "confirmPerRaw": 1}},
     {"name": "checkout", "key": [{"header": "x-user-id"}, {"issueCookie": "serinus"}],
     "variants": [{"name": "canary",
       "ramp": {"start": "2026-11-01T00:00:00Z", "steps": ["1%", "100%"], "every": "10m"},
