@@ -66,6 +66,13 @@ class Envoy:
         """Where Envoy's statistics are, as address:port."""
         return (self._folder / "admin-address").read_text()
 
+    @property
+    def resident_bytes(self) -> int:
+        """The memory that it has taken up."""
+        assert self._process
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
     def logged(self, part: str) -> str:
         """The line of the access log that has `part`; it is written after the answer is sent."""
 
