@@ -49,3 +49,5 @@ pub mod policy;
 pub mod report;
 pub mod request;
 pub mod shadow;
+mod sorted;
+mod text;

@@ -14,6 +14,7 @@
 //! layout is made. A share that changes with time (a ramp) is laid out at its greatest value, and
 //! [`Shares::owner_now`] is told the smaller one of the moment, so a step can meet nobody later.
 
+use crate::text::percent;
 use core::fmt;
 
 /// How many slots there are: as many as the parts of a [`Share`].
@@ -82,21 +83,8 @@ impl Share {
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        percent(self.0, f)
+        f.write_str(&percent(self.0))
     }
-}
-
-/// Writes parts per million in percent: four decimals hold every part, so nothing is rounded.
-fn percent(parts: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (whole, mut decimals, mut width) = (parts / 10_000, parts % 10_000, 4_usize);
-    if decimals == 0 {
-        return write!(f, "{whole}%");
-    }
-    while decimals % 10 == 0 {
-        decimals /= 10;
-        width = width.saturating_sub(1);
-    }
-    write!(f, "{whole}.{decimals:0width$}%")
 }
 
 /// A run of slots: `start` belongs to it, `end` (at most 1,000,000) does not.
@@ -132,9 +120,9 @@ impl SlotRange {
 
 impl fmt::Display for SlotRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        percent(self.start, f)?;
+        f.write_str(&percent(self.start))?;
         f.write_str(" to ")?;
-        percent(self.end, f)
+        f.write_str(&percent(self.end))
     }
 }
 

@@ -30,6 +30,7 @@ use super::route::RouteHealth;
 use super::totals::{LONGEST_NAME, Totals};
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
+use crate::sorted::{distinct, sorted_by};
 
 /// Values that hold the sums. As many workers can write at once without being refused; 16 reads a
 /// tick cost 12 µs at most, and most proxies have fewer workers.
@@ -149,9 +150,9 @@ fn sum(before: Option<&Section<'_>>, delta: &Totals) -> Vec<u8> {
 }
 
 /// The sections that fit, those added to most lately first.
-fn fitting(mut sections: Vec<Section<'_>>) -> Vec<Section<'_>> {
+fn fitting(sections: Vec<Section<'_>>) -> Vec<Section<'_>> {
     const ENTRY: usize = LONGEST_NAME + 40;
-    sections.sort_by_key(|section| std::cmp::Reverse(section.added));
+    let mut sections = sorted_by(sections, |a, b| b.added.cmp(&a.added));
     sections.truncate(MOST_ROUTES);
     let mut bytes: usize = 0;
     let fits = |section: &Section<'_>| {
@@ -221,10 +222,7 @@ impl<'b> Reading<'b> {
 
     /// The routes that are known, each once, in the order of their names.
     pub fn routes(&self) -> Vec<&'b str> {
-        let mut names: Vec<&str> = self.sections.iter().map(|section| section.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        distinct(self.sections.iter().map(|section| section.name))
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`shadows`] | the shadows of all routes, and their calls |
 //! | [`gates`] | the gates: judged by one of the workers, obeyed by all |
 //! | [`watch`] | what one of the workers does with the sums |
+//! | [`verdicts`] | what it makes of the shadows |
 //! | [`pages`] | what the filter serves itself |
 //! | [`store`] | what outlives a policy and a VM, in shared data |
 //! | [`stats`] | the metrics |
@@ -28,6 +29,7 @@ mod shadows;
 mod stats;
 mod store;
 mod stream;
+mod verdicts;
 mod watch;
 
 use crate::report::metric;

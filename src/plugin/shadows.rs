@@ -25,7 +25,6 @@ use crate::shadow::sample::Skipped;
 use crate::shadow::stored::Stored;
 use crate::shadow::{RouteShadow, Told, line};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes that are read of a call's body at least: the host tells there why it failed.
 const LEAST_READ: usize = 1_024;
@@ -205,15 +204,18 @@ impl Shadows {
             let fresh = shadow.as_ref().and_then(|shadow| shadow.try_borrow().ok());
             which.takes(*index) && fresh.is_some_and(|shadow| shadow.is_fresh())
         };
-        let mut due: BTreeMap<usize, BTreeMap<&str, usize>> = BTreeMap::new();
-        for (index, _) in self.routes.iter().enumerate().filter(is_due) {
-            if let Some(route) = policy.assigner.routes.get(index) {
-                let bundle = due.entry(kept::bundle(&route.name)).or_default();
-                bundle.insert(&route.name, index);
+        let due = self.routes.iter().enumerate().filter(is_due);
+        let due: Vec<(&str, usize)> = due
+            .filter_map(|(index, _)| {
+                Some((policy.assigner.routes.get(index)?.name.as_str(), index))
+            })
+            .collect();
+        for bundle in 0..kept::BUNDLES {
+            let inside = due.iter().filter(|(name, _)| kept::bundle(name) == bundle);
+            let inside: Vec<(&str, usize)> = inside.copied().collect();
+            if !inside.is_empty() {
+                self.store(policy, stats, which, bundle, &inside);
             }
-        }
-        for (bundle, routes) in &due {
-            self.store(policy, stats, which, *bundle, routes);
         }
         !due.is_empty()
     }
@@ -224,42 +226,37 @@ impl Shadows {
         stats: &Stats,
         which: Flush,
         bundle: usize,
-        routes: &BTreeMap<&str, usize>,
+        routes: &[(&str, usize)],
     ) {
         let outlived = !matches!(which, Flush::Turn(_));
         let mut settled = Vec::new();
         let taken = store::swap(&key(&policy.name, bundle), |value| {
-            let known: BTreeMap<&str, &[u8]> = value
-                .map(kept::read)
-                .unwrap_or_default()
-                .into_iter()
-                .collect();
-            settled = routes
-                .iter()
-                .filter_map(|(name, index)| {
-                    let stored = known.get(name).map(|bytes| Stored::from_bytes(bytes));
-                    let stored = stored.unwrap_or_default();
-                    let added = self.with(*index, |shadow| shadow.added(&stored, outlived))?;
-                    Some((*name, *index, added))
-                })
-                .collect();
-            let new = settled
-                .iter()
-                .map(|(name, _, added)| (*name, added.to_bytes()));
+            let known = value.map(kept::read).unwrap_or_default();
+            let added = |(name, index): &(&'_ str, usize)| {
+                let stored = known.iter().find(|(known, _)| known == name);
+                let stored =
+                    stored.map_or_else(Stored::default, |(_, bytes)| Stored::from_bytes(bytes));
+                self.with(*index, |shadow| shadow.added(&stored, outlived))
+            };
+            settled = routes.iter().map(added).collect();
+            let new = routes.iter().zip(&settled);
+            let new =
+                new.filter_map(|((name, _), added)| Some((*name, added.as_ref()?.to_bytes())));
             // Routes that the policy has no more go, unless it is this policy that is no more.
-            let stays = |name: &str| outlived || shadow_of(policy, name).is_some();
+            let stays = |name: &str| outlived || has_shadow(policy, name);
+            let is_new = |name: &str| routes.iter().any(|(new, _)| *new == name);
             let others = known
                 .iter()
-                .filter(|(name, _)| !routes.contains_key(*name) && stays(name));
+                .filter(|(name, _)| !is_new(name) && stays(name));
             kept::write(new.chain(others.map(|(name, bytes)| (*name, bytes.to_vec()))))
         });
         let lost = taken == Taken::Lost || (taken == Taken::Later && which == Flush::Last);
         if taken == Taken::Later && !lost {
             return;
         }
-        for (_, index, stored) in settled {
-            let tally = self.with(index, |shadow| shadow.settle(stored));
-            if let (Some(tally), Some(stats)) = (tally, stats.shadow(index)) {
+        for ((_, index), added) in routes.iter().zip(settled) {
+            let settle = |added| self.with(*index, |shadow| shadow.settle(added));
+            if let (Some(tally), Some(stats)) = (added.and_then(settle), stats.shadow(*index)) {
                 stats.tell(&tally);
             }
             stats.dropped(u64::from(lost));
@@ -268,49 +265,13 @@ impl Shadows {
 }
 
 /// The key of the shared value that has the shadows of one bundle of routes.
-fn key(name: &str, bundle: usize) -> String {
+pub fn key(name: &str, bundle: usize) -> String {
     format!("{name}.shadow.{bundle}")
 }
 
-fn shadow_of<'p>(policy: &'p Policy, route: &str) -> Option<&'p Shadow> {
+fn has_shadow(policy: &Policy, route: &str) -> bool {
     let mut routes = policy.assigner.routes.iter().zip(&policy.shadows);
-    let (_, shadow) = routes.find(|(known, _)| known.name == route)?;
-    shadow.as_ref()
-}
-
-/// What all workers know of the shadows of a policy.
-#[derive(Debug, Default)]
-pub struct AllStored(BTreeMap<String, Stored>);
-
-impl AllStored {
-    /// Reads those of the routes that `wanted` names by their places; nothing is read if none of
-    /// them has a shadow.
-    pub fn read(policy: &Policy, wanted: impl Fn(usize) -> bool) -> Self {
-        let routes = policy
-            .assigner
-            .routes
-            .iter()
-            .zip(&policy.shadows)
-            .enumerate();
-        let names: Vec<&str> = routes
-            .filter(|(index, (_, shadow))| shadow.is_some() && wanted(*index))
-            .map(|(_, (route, _))| route.name.as_str())
-            .collect();
-        let bundles: BTreeSet<usize> = names.iter().map(|name| kept::bundle(name)).collect();
-        let values = store::values(bundles.into_iter().map(|bundle| key(&policy.name, bundle)));
-        let entries = values.iter().flat_map(|value| kept::read(value));
-        let entries = entries.filter(|(name, _)| names.contains(name));
-        Self(
-            entries
-                .map(|(name, bytes)| (name.to_owned(), Stored::from_bytes(bytes)))
-                .collect(),
-        )
-    }
-
-    /// That of a route, if any worker has stored it.
-    pub fn of(&self, route: &str) -> Option<&Stored> {
-        self.0.get(route)
-    }
+    routes.any(|(known, shadow)| known.name == route && shadow.is_some())
 }
 
 /// The time for budgets and waits; before all of them if the host has none to tell.

@@ -398,12 +398,3 @@ impl Stats {
         self.dropped.tell();
     }
 }
-pub struct ShadowStats;
-impl ShadowStats {
-    pub fn tell(&self, _: &crate::shadow::tally::Tally) {}
-}
-impl Stats {
-    pub fn shadow(&self, _: usize) -> Option<&ShadowStats> {
-        None
-    }
-}

@@ -5,6 +5,7 @@ use super::gates::Judged;
 use super::host;
 use super::root::InForce;
 use super::store;
+use super::verdicts::{AllStored, Known, Verdicts};
 use crate::assign::gates::Gates as Passages;
 use crate::assign::ramp::Millis;
 use crate::assign::route::{Route, STABLE, Side};
@@ -21,6 +22,8 @@ use crate::policy::Policy;
 use crate::report::metric;
 use crate::report::state::{self, About, BudgetView, Document, Rejected, RouteView};
 use crate::report::state_gate::GateView;
+use crate::report::state_shadow::ShadowView;
+use crate::shadow::verdict::Report;
 
 /// Routes whose last minutes are kept at each look, at least: all of most policies. The others take
 /// turns, so that a look stays short.
@@ -31,6 +34,7 @@ const KEPT_AT_ONCE: usize = 10;
 pub struct Watch {
     routes: Vec<RouteWatch>,
     gates: Judged,
+    verdicts: Verdicts,
     /// The bundle to be kept next.
     bundle: usize,
     /// What the other workers were last told to be slow.
@@ -72,6 +76,7 @@ impl Watch {
         let watch = Self {
             routes,
             gates,
+            verdicts: Verdicts::default(),
             bundle: 0,
             told_slow,
         };
@@ -82,12 +87,15 @@ impl Watch {
     pub fn look(&mut self, in_force: &InForce, policy: &Policy, turn: usize, now: Millis) {
         let slots = store::slots(&policy.name);
         let reading = Reading::of(slots.iter().map(Vec::as_slice));
+        let shadows = AllStored::read(policy, |index| turns::of(index) == turn);
         let routes = self.routes.iter_mut().enumerate();
         for (index, watch) in routes.filter(|(index, _)| turns::of(*index) == turn) {
             let came = watch.look(&reading, now);
+            let shadowed = self.verdicts.look(in_force, policy, index, &shadows);
+            let came = came.as_deref();
             let changed = self
                 .gates
-                .judge(in_force, policy, index, came.as_deref(), None, now);
+                .judge(in_force, policy, index, came, shadowed, now);
             self.gates.tell(in_force, policy, &changed);
             self.gates.show(in_force, policy, index);
             if let Some(route) = policy.assigner.routes.get(index) {
@@ -170,22 +178,33 @@ pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
     let gates = policy.gates.iter().enumerate();
     let gates = gates.map(|(index, settings)| views(watch.gates.of(index), settings));
     let gates: Vec<(Vec<Option<GateView<'_>>>, Option<BudgetView>)> = gates.collect();
+    let stored = AllStored::read(policy, |_| true);
+    let known = (0..policy.shadows.len()).map(|index| Known::of(policy, index, &stored));
+    let known: Vec<Option<Known>> = known.collect();
+    let reports = known.iter().map(|known| known.as_ref()?.report());
+    let reports: Vec<Option<Report<'_>>> = reports.collect();
+    let shadows = known.iter().zip(&reports).map(|(known, report)| {
+        let (tally, report) = (&known.as_ref()?.stored.tally, report.as_ref());
+        Some(ShadowView { tally, report })
+    });
     // Nothing is asked of the requests that no route took, nor judged of them.
-    let told = asked.iter().zip(&gates);
-    let told = told.map(|(asked, (gates, budget))| (asked.as_slice(), gates.as_slice(), *budget));
-    let told = told.chain([(&[][..], &[][..], None)]);
+    let told = asked.iter().zip(&gates).zip(shadows);
+    let told = told.map(|((asked, (gates, budget)), shadow)| {
+        (asked.as_slice(), gates.as_slice(), *budget, shadow)
+    });
+    let told = told.chain([(&[][..], &[][..], None, None)]);
     let proxy = host::property("xds\0node\0id").ok().flatten();
     let proxy = proxy.and_then(|id| String::from_utf8(id).ok());
     let views: Vec<RouteView<'_>> = watch
         .routes
         .iter()
         .zip(told)
-        .map(|(watch, (asked, gates, budget))| RouteView {
+        .map(|(watch, (asked, gates, budget, shadow))| RouteView {
             watch,
             asked,
             gates,
             budget,
-            shadow: None,
+            shadow,
         })
         .collect();
     Document::of(&about(in_force, proxy.as_deref(), now), &views).to_json()

@@ -7,6 +7,8 @@
 
 use super::problem::Problems;
 use super::tree::{Node, Value};
+use crate::sorted::sorted;
+use crate::text::printable;
 
 /// The longest list that is read anywhere in a policy; far above what any part of it can use, so
 /// that a longer one is a mistake.
@@ -385,10 +387,8 @@ pub fn known_members(members: &[(String, Node)], known: &[&str], problems: &mut 
 }
 
 fn no_twins(members: &[(String, Node)], problems: &mut Problems) {
-    let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
-    keys.sort_unstable();
     let mut last = None;
-    for key in keys {
+    for key in sorted(members.iter().map(|(key, _)| key.as_str())) {
         if last == Some(key) {
             problems.at_key(key, |problems| {
                 problems.say("the key is there twice", "keep one of them");
@@ -408,7 +408,7 @@ pub fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<
     known
         .map(|name| {
             (
-                strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase()),
+                strsim::osa_distance(&given.to_ascii_lowercase(), &name.to_ascii_lowercase()),
                 name,
             )
         })
@@ -429,7 +429,7 @@ pub fn listed(names: &[&str]) -> String {
 
 /// Text for a message: in backticks, control characters escaped, cut at 60 characters.
 pub fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    let mut shown = printable(text, 60);
     if text.chars().nth(60).is_some() {
         shown.push('…');
     }
@@ -451,6 +451,8 @@ macro_rules! record {
         }
 
         impl $crate::policy::decode::Decode for $name {
+            // Once, and not in every place where one is read: these are a tenth of the filter.
+            #[inline(never)]
             fn decode(
                 node: &$crate::policy::tree::Node,
                 problems: &mut $crate::policy::problem::Problems,

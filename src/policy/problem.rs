@@ -5,6 +5,8 @@
 //! nothing: it is said of a policy that is good, and of what its author should know of it.
 
 use super::tree::Node;
+use crate::sorted::sorted_by;
+use crate::text::printable;
 use std::fmt;
 
 /// Problems kept of one policy. A log line and a terminal page hold about this many; a policy with
@@ -57,8 +59,7 @@ impl fmt::Display for Problem {
                 Step::Key(key) => {
                     let dot = if n == 0 { "" } else { "." };
                     // A key is the author's text: it must not break the line.
-                    let key: String = key.chars().take(LONGEST_KEY).collect();
-                    write!(f, "{dot}{}", key.escape_debug())?;
+                    write!(f, "{dot}{}", printable(key, LONGEST_KEY))?;
                 }
                 Step::Index(index) => write!(f, "[{index}]")?,
             }
@@ -179,8 +180,7 @@ fn with_lines(mut problems: Vec<Problem>, tree: Option<&Node>) -> Vec<Problem> {
     for problem in &mut problems {
         problem.line = tree.map_or(0, |tree| tree.line_of(&problem.path));
     }
-    problems.sort_by_key(|problem| problem.line);
-    problems
+    sorted_by(problems, |a, b| a.line.cmp(&b.line))
 }
 
 /// Why a policy was refused.

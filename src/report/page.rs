@@ -8,7 +8,7 @@
 use crate::assign::condition::{Condition, all_hold};
 use crate::assign::route::HostMatch;
 use crate::request::Request;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// The default of `page.pathPrefix`.
 pub const DEFAULT_PREFIX: &str = "/serinus";
@@ -68,24 +68,55 @@ pub fn health(policy: Option<(&str, &str)>, refused: bool) -> Answer {
     let healthy = policy.is_some() && !refused;
     Answer {
         status: if healthy { 200 } else { 503 },
-        body: line(&json!({"healthy": healthy, "refused": refused, "policy": in_force(policy)})),
+        body: line(&Health {
+            healthy,
+            refused,
+            policy: InForce::of(policy),
+        }),
     }
+}
+
+#[derive(Serialize)]
+struct Health<'a> {
+    healthy: bool,
+    refused: bool,
+    policy: Option<InForce<'a>>,
 }
 
 /// `/version`.
 pub fn version(policy: Option<(&str, &str)>) -> Answer {
     Answer {
         status: 200,
-        body: line(&json!({"serinus": env!("CARGO_PKG_VERSION"), "policy": in_force(policy)})),
+        body: line(&Version {
+            serinus: env!("CARGO_PKG_VERSION"),
+            policy: InForce::of(policy),
+        }),
     }
 }
 
-fn line(body: &Value) -> String {
-    format!("{body}\n")
+#[derive(Serialize)]
+struct Version<'a> {
+    serinus: &'a str,
+    policy: Option<InForce<'a>>,
 }
 
-fn in_force(policy: Option<(&str, &str)>) -> Option<Value> {
-    policy.map(|(name, version)| json!({"name": name, "version": version}))
+#[derive(Serialize)]
+struct InForce<'a> {
+    name: &'a str,
+    version: &'a str,
+}
+
+impl<'a> InForce<'a> {
+    fn of(policy: Option<(&'a str, &'a str)>) -> Option<Self> {
+        policy.map(|(name, version)| Self { name, version })
+    }
+}
+
+/// JSON in a line; nothing that is written here can fail to be.
+fn line(body: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(body).unwrap_or_default();
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::health::share::Seen;
 use crate::health::totals::{Side, Totals};
 use crate::health::watch::RouteWatch;
 use crate::health::window::{MINUTES, Span};
+use crate::sorted::sorted_by;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 
@@ -375,8 +376,8 @@ struct Host<'a> {
 fn hosts_of<'a>(totals: &'a Totals, name: &str) -> Vec<Host<'a>> {
     let place = totals.sides.iter().position(|side| *side.name == *name);
     let of_side = |host: &&hosts::Host| Some(host.side) == place;
-    let mut hosts: Vec<&hosts::Host> = totals.hosts.all().iter().filter(of_side).collect();
-    hosts.sort_by(|a, b| {
+    let hosts = totals.hosts.all().iter().filter(of_side);
+    let hosts = sorted_by(hosts, |a, b| {
         let order = b.tally.errors.cmp(&a.tally.errors);
         order.then_with(|| a.address.cmp(&b.address))
     });

@@ -7,8 +7,8 @@
 use super::metric_shadow::PAIRS;
 use crate::shadow::tally::Tally;
 use crate::shadow::verdict::{Pair, PathReport, Report};
+use crate::sorted::sorted_by;
 use serde::{Serialize, Serializer};
-use std::cmp::Ordering;
 
 /// Paths of a route in the document. A person who reads more has read enough; the bound on what is
 /// counted ([`MAX_PATHS`](crate::shadow::verdict::MAX_PATHS)) would make the document of a policy
@@ -131,12 +131,10 @@ fn worst<'a>(report: &Report<'a>) -> Vec<PathReport<'a>> {
     let part = |count: u64, of: u64| count as f64 / of.max(1) as f64;
     let excess =
         |path: &PathReport<'_>| part(path.raw, report.raw) - part(path.noise, report.noise);
-    let mut paths = report.paths.clone();
-    paths.sort_by(|a, b| match b.worse.cmp(&a.worse) {
-        Ordering::Equal => excess(b).total_cmp(&excess(a)),
-        order => order,
-    });
-    paths
+    sorted_by(report.paths.iter().copied(), |a, b| {
+        let order = b.worse.cmp(&a.worse);
+        order.then_with(|| excess(b).total_cmp(&excess(a)))
+    })
 }
 
 #[cfg(test)]

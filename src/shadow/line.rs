@@ -6,18 +6,20 @@
 //! there only for paths that the policy's `revealPaths` names.
 
 use super::compare::{Difference, IgnoreRules};
+use crate::text::printable;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Characters of a path in a line.
 const LONGEST_PATH: usize = 256;
+/// Characters of a value in a line; samples are cut before.
+const LONGEST_VALUE: usize = 1_024;
 
 /// The line for `difference`, which has values if the comparison was asked for samples. The hashes
 /// are those of the values as the sample has them, shortened.
 pub fn line(difference: &Difference, reveal: &IgnoreRules, seed: u64) -> String {
-    let path: String = difference.path.chars().take(LONGEST_PATH).collect();
     let mut line = format!(
         "path={} kind={} count={}",
-        path.escape_debug(),
+        printable(&difference.path, LONGEST_PATH),
         difference.kind,
         difference.count
     );
@@ -26,7 +28,7 @@ pub fn line(difference: &Difference, reveal: &IgnoreRules, seed: u64) -> String 
         for (side, value) in [("stable", &sample.left), ("candidate", &sample.right)] {
             let value = match value {
                 None => "-".to_owned(),
-                Some(value) if revealed => format!("\"{}\"", value.escape_debug()),
+                Some(value) if revealed => format!("\"{}\"", printable(value, LONGEST_VALUE)),
                 Some(value) => format!("#{:08x}", hashed(value, seed)),
             };
             line.push_str(&format!(" {side}={value}"));

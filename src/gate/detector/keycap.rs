@@ -12,6 +12,7 @@
 
 use super::sample::{Sample, half};
 use crate::gate::input::{KEY_SLOTS, KeySlot};
+use crate::sorted::sorted_by;
 use serde::{Deserialize, Serialize};
 
 /// Half-lives in seconds.
@@ -94,8 +95,8 @@ fn narrow(allowed: &mut [f64; KEY_SLOTS], memory: &Slots, now: &[KeySlot; KEY_SL
     if count <= 1 {
         return;
     }
-    let active = active.get_mut(..count).unwrap_or_default();
-    active.sort_unstable_by(f64::total_cmp);
+    let active = active.get(..count).unwrap_or_default();
+    let active = sorted_by(active.iter().copied(), f64::total_cmp);
     let rank = (QUIET * (count.saturating_sub(1)) as f64) as usize;
     let quiet = active.get(rank).copied().unwrap_or(0.0);
     let mut pool = Sample::default();

@@ -15,6 +15,7 @@ use crate::health::tick::bounds_ms;
 use crate::policy::problem::Problems;
 use crate::policy::raw::{self, LimitSignal};
 use crate::policy::value::{Period, Text, percentage, period};
+use crate::text::percent;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -342,8 +343,8 @@ fn most(quantity: Quantity) -> f64 {
 
 fn shown(value: f64, quantity: Quantity) -> String {
     match quantity {
-        Quantity::P50 | Quantity::P95 | Quantity::P99 => format!("{value}ms"),
-        _ => format!("{}%", value * 100.0),
+        Quantity::P50 | Quantity::P95 | Quantity::P99 => format!("{}ms", value.round() as u64),
+        _ => percent((value * 1e6).round() as u32),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::policy::decode::List;
 use crate::policy::problem::Problems;
 use crate::policy::raw;
 use crate::policy::value::Percent;
+use crate::text::percent;
 
 /// Variants of one route.
 const MOST_VARIANTS: usize = 16;
@@ -124,12 +125,9 @@ fn places(list: &List<raw::Variant>, variants: &[Variant], problems: &mut Proble
     let most = |variant: &Variant| u64::from(variant.schedule.most().ppm());
     let sum: u64 = variants.iter().map(most).sum();
     if sum > u64::from(Share::ALL.ppm()) {
-        let over = u32::try_from(sum).ok().and_then(Percentage::of);
+        let sum = u32::try_from(sum).unwrap_or(u32::MAX);
         problems.say(
-            format!(
-                "all shares together are {}",
-                over.unwrap_or(Percentage(u32::MAX))
-            ),
+            format!("all shares together are {}", percent(sum)),
             "shares of at most 100% together; stable has the rest",
         );
         return Shares::default();
@@ -145,21 +143,6 @@ fn places(list: &List<raw::Variant>, variants: &[Variant], problems: &mut Proble
         }
         Shares::default()
     })
-}
-
-/// A share that may be more than the whole, for a message.
-struct Percentage(u32);
-
-impl Percentage {
-    fn of(ppm: u32) -> Option<Self> {
-        Some(Self(ppm))
-    }
-}
-
-impl std::fmt::Display for Percentage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}%", f64::from(self.0) / 10_000.0)
-    }
 }
 
 fn misplaced(error: &LayoutError, variants: &[Variant], problems: &mut Problems) {
@@ -180,7 +163,7 @@ fn misplaced(error: &LayoutError, variants: &[Variant], problems: &mut Problems)
             "from",
             format!(
                 "a share of {share} from {} passes 100%",
-                Percentage(from.get())
+                percent(from.get())
             ),
             "a lower `from` or a smaller share".to_owned(),
         ),

@@ -5,9 +5,9 @@
 //! content-length) and content-encoding, which the body's comparison removes. A field is compared
 //! by its meaning where its grammar gives the order no meaning, and as text otherwise.
 
-use super::media::media_type;
+use super::media::{Parameter, media_type};
 use super::response::{Fields, Response, pair, parts, trim, values};
-use std::collections::BTreeSet;
+use crate::sorted::distinct;
 
 /// The fields compared without being asked for.
 const DEFAULT: [&str; 6] = [
@@ -33,10 +33,8 @@ pub(super) fn differing<'a>(
     left: &Response<'_>,
     right: &Response<'_>,
     also: &'a [String],
-) -> BTreeSet<&'a str> {
-    compared(also)
-        .filter(|name| !equal(name, left.headers, right.headers))
-        .collect()
+) -> Vec<&'a str> {
+    distinct(compared(also).filter(|name| !equal(name, left.headers, right.headers)))
 }
 
 fn compared(also: &[String]) -> impl Iterator<Item = &str> {
@@ -56,27 +54,22 @@ fn equal(name: &str, left: &Fields, right: &Fields) -> bool {
     }
 }
 
-fn directives(headers: &Fields) -> BTreeSet<(Vec<u8>, Option<Vec<u8>>)> {
-    values(headers, "cache-control")
-        .flat_map(|line| parts(line, b','))
-        .map(pair)
-        .map(|(name, value)| (name.to_ascii_lowercase(), value))
-        .collect()
+fn directives(headers: &Fields) -> Vec<Parameter> {
+    let lines = values(headers, "cache-control");
+    let pairs = lines.flat_map(|line| parts(line, b',')).map(pair);
+    distinct(pairs.map(|(name, value)| (name.to_ascii_lowercase(), value)))
 }
 
-fn methods(headers: &Fields) -> BTreeSet<&[u8]> {
-    values(headers, "allow")
-        .flat_map(|line| line.split(|&byte| byte == b','))
-        .map(trim)
-        .filter(|method| !method.is_empty())
-        .collect()
+fn methods(headers: &Fields) -> Vec<&[u8]> {
+    let lines = values(headers, "allow");
+    let methods = lines.flat_map(|line| line.split(|&byte| byte == b','));
+    distinct(methods.map(trim).filter(|method| !method.is_empty()))
 }
 
-fn cookie_names(headers: &Fields) -> BTreeSet<&[u8]> {
-    values(headers, "set-cookie")
-        .map(|line| line.split(|&byte| byte == b'=').next().unwrap_or_default())
-        .map(trim)
-        .collect()
+fn cookie_names(headers: &Fields) -> Vec<&[u8]> {
+    let lines = values(headers, "set-cookie");
+    let names = lines.map(|line| line.split(|&byte| byte == b'=').next());
+    distinct(names.map(|name| trim(name.unwrap_or_default())))
 }
 
 fn joined(headers: &Fields, name: &str) -> Vec<u8> {

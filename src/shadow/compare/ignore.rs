@@ -9,11 +9,14 @@
 //! of `**` in a rule changes nothing (a backtracking matcher would be exponential in it). The sets
 //! of the nodes from the root to the present one lie on one stack.
 
-use std::collections::BTreeSet;
+use crate::text::printable;
 use std::fmt;
 
 /// All pointer rules together may have this many segments: 128 bytes of bit set a level.
 const MAX_SEGMENTS: usize = 1024;
+
+/// Characters of a rule in a message.
+const LONGEST_SHOWN: usize = 100;
 
 /// A rule that cannot be read: which, why, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub struct IgnoreRules {
     segments: Vec<Segment>,
     /// The set at the root.
     root: Vec<u64>,
-    headers: BTreeSet<String>,
+    headers: Vec<String>,
     grpc_status: bool,
 }
 
@@ -60,9 +63,14 @@ impl IgnoreRules {
         let mut found = Self::default();
         let mut starts = Vec::new();
         for rule in rules {
-            let bad = |why: &str| BadRule(format!("ignore rule {rule:?}: {why}"));
+            let bad = |why: &str| {
+                BadRule(format!(
+                    "ignore rule `{}`: {why}",
+                    printable(rule, LONGEST_SHOWN)
+                ))
+            };
             if let Some(name) = rule.strip_prefix("header:") {
-                found.headers.insert(name.trim().to_ascii_lowercase());
+                found.headers.push(name.trim().to_ascii_lowercase());
             } else if rule == "trailer:grpc-status" {
                 found.grpc_status = true;
             } else if rule.is_empty() || rule.starts_with('/') {
@@ -121,7 +129,7 @@ impl IgnoreRules {
 
     /// Whether the header field `name` (lower case) is ignored.
     pub(super) fn header(&self, name: &str) -> bool {
-        self.headers.contains(name)
+        self.headers.iter().any(|known| known == name)
     }
 
     /// Whether the trailer grpc-status is ignored.

@@ -1,7 +1,7 @@
 //! What a content-type says: which comparison it asks for, and when two of them are equal.
 
 use super::response::{Fields, pair, parts, values};
-use std::collections::BTreeSet;
+use crate::sorted::distinct;
 
 /// How a body is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub(super) enum Class {
     Opaque,
 }
 
+/// A name and its value, if it has one.
+pub(super) type Parameter = (Vec<u8>, Option<Vec<u8>>);
+
 /// A content-type in the form in which equal ones are equal: the type in lower case, the
 /// parameters as a set, their names in lower case and their values without quotes.
 ///
@@ -22,7 +25,7 @@ pub(super) enum Class {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MediaType {
     essence: Vec<u8>,
-    parameters: BTreeSet<(Vec<u8>, Option<Vec<u8>>)>,
+    parameters: Vec<Parameter>,
 }
 
 /// The first content-type among `headers`, if there is one.
@@ -42,7 +45,7 @@ pub(super) fn media_type(headers: &Fields) -> Option<MediaType> {
     });
     Some(MediaType {
         essence: super::response::trim(essence).to_ascii_lowercase(),
-        parameters: parameters.filter(|(name, _)| name != b"boundary").collect(),
+        parameters: distinct(parameters.filter(|(name, _)| name != b"boundary")),
     })
 }
 

@@ -39,6 +39,7 @@ pub use difference::{Bodies, Comparison, Difference, Kind, Sample};
 pub use ignore::{BadRule, IgnoreRules};
 pub use response::{Fields, Response};
 
+use crate::sorted::sorted_by;
 use media::media_type;
 
 /// What to compare, and how far. The policy's `shadow` block becomes this.
@@ -123,9 +124,10 @@ pub fn compare(
     } else {
         found.bodies = body::compare(method, left, right, settings, &mut found);
     }
-    found
-        .differences
-        .sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+    let differences = std::mem::take(&mut found.differences);
+    found.differences = sorted_by(differences, |a, b| {
+        (&a.path, a.kind).cmp(&(&b.path, b.kind))
+    });
     found
 }
 

@@ -135,7 +135,7 @@ fn same_multiset(left: &[ValueId], right: &[ValueId]) -> bool {
         return false;
     }
     let sorted = |ids: &[ValueId]| {
-        let mut ids = ids.to_vec();
+        let mut ids: Vec<u64> = ids.iter().map(|id| u64::from(id.number())).collect();
         ids.sort_unstable();
         ids
     };

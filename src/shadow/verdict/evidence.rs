@@ -5,6 +5,7 @@ use super::odd_one::Coin;
 use super::{MAX_NAME, MAX_PATHS, PathReport, Report, Rule, Verdict};
 use crate::shadow::compare::{Comparison, Kind};
 use crate::shadow::crc32::crc32;
+use crate::sorted::sorted_by;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -80,6 +81,11 @@ impl Evidence {
             tracks: BTreeMap::new(),
             beyond: Track::default(),
         }
+    }
+
+    /// Whether it is about what `rule` is about.
+    pub fn is_about(&self, rule: &Rule) -> bool {
+        self.about == rule.about()
     }
 
     /// Counts one comparison.
@@ -199,10 +205,12 @@ impl Evidence {
 
     /// The paths in the order of their ranks.
     pub(super) fn in_order(&self) -> Vec<(&(String, Kind), &Track)> {
-        let mut tracks: Vec<_> = self.tracks.iter().collect();
-        tracks.sort_by_key(|(_, (share, _))| match share {
+        let rank = |share: &Share| match share {
             Share::Rank(rank) => *rank,
             _ => 0,
+        };
+        let tracks = sorted_by(&self.tracks, |(_, (a, _)), (_, (b, _))| {
+            rank(a).cmp(&rank(b))
         });
         tracks
             .into_iter()

@@ -84,7 +84,7 @@ impl Ledger {
 
     /// Whether `evidence` is about what this is about.
     pub fn is_about(&self, evidence: &Evidence) -> bool {
-        evidence.about == self.rule.about()
+        evidence.is_about(&self.rule)
     }
 
     /// The `stored` evidence with what was counted here, judged: the bytes of this are to be

@@ -267,10 +267,31 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Equal names stay as they come.
+fn sort_by_name(object: &mut [(ValueId, ValueId)]) {
+    // A body has at most 2^20 values, so a name and a place fit one number.
+    let places = object.iter().zip(0_u64..);
+    let mut order: Vec<u64> = places
+        .map(|((name, _), place)| u64::from(name.number()) << 32 | place)
+        .collect();
+    order.sort_unstable();
+    let members = object.to_vec();
+    let sorted = order.iter().filter_map(|packed| {
+        let place = usize::try_from(packed & u64::from(u32::MAX)).ok()?;
+        members.get(place)
+    });
+    for (to, member) in object.iter_mut().zip(sorted) {
+        *to = *member;
+    }
+}
+
 /// Sorts the members from `from` on by name, and keeps the last of each name.
 fn keep_last(members: &mut Vec<(ValueId, ValueId)>, from: usize) {
     let object = members.get_mut(from..).unwrap_or_default();
-    object.sort_by_key(|&(name, _)| name);
+    if object.is_sorted_by(|a, b| a.0 < b.0) {
+        return;
+    }
+    sort_by_name(object);
     let mut kept: usize = 0;
     for at in 0..object.len() {
         let Some(&member) = object.get(at) else { break };

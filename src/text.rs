@@ -1,0 +1,54 @@
+//! Text of others in lines of ours.
+
+/// At most `most` characters of `text`, without any that breaks a line or moves a cursor: control
+/// characters are escaped as Rust does. All others are shown, so that names stay readable whatever
+/// their alphabet.
+pub fn printable(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    for character in text.chars().take(most) {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Parts per million in percent: four decimals hold every part, so nothing is rounded.
+pub fn percent(parts: u32) -> String {
+    let (whole, decimals) = (parts / 10_000, parts % 10_000);
+    if decimals == 0 {
+        return format!("{whole}%");
+    }
+    let decimals = format!("{decimals:04}");
+    format!("{whole}.{}%", decimals.trim_end_matches('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_all_others_shown() {
+        assert_eq!(
+            printable("a\r\n\0\u{9b}ä\"漢", 9),
+            "a\\r\\n\\u{0}\\u{9b}ä\"漢"
+        );
+        assert_eq!(printable("abc", 2), "ab");
+    }
+
+    #[test]
+    fn a_share_is_written_as_people_do() {
+        for (ppm, text) in [
+            (0, "0%"),
+            (1, "0.0001%"),
+            (12_500, "1.25%"),
+            (50_000, "5%"),
+            (1_000_000, "100%"),
+            (1_500_100, "150.01%"),
+        ] {
+            assert_eq!(percent(ppm), text);
+        }
+    }
+}
