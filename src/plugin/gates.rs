@@ -2,7 +2,7 @@
 
 use super::host::{self, Level};
 use super::root::InForce;
-use super::stats::SideStats;
+use super::series::SideStats;
 use super::store;
 use crate::assign::Assigner;
 use crate::assign::gates::{Gate as Passable, Gates as Passages, Passage};

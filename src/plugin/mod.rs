@@ -15,6 +15,7 @@
 //! | [`pages`] | what the filter serves itself |
 //! | [`store`] | what outlives a policy and a VM, in shared data |
 //! | [`stats`] | the metrics |
+//! | [`series`] | the series of one side, gate, budget, shadow |
 //! | [`host`] | the host calls, none of which panics |
 
 mod copied;
@@ -25,6 +26,7 @@ mod gates;
 mod host;
 mod pages;
 mod root;
+mod series;
 mod shadows;
 mod stats;
 mod store;
@@ -37,7 +39,7 @@ use crate::report::metric;
 /// There must be no panic. If there is one, it is counted and its place is in the log before the
 /// host ends the VM.
 fn panicked(info: &std::panic::PanicHookInfo<'_>) {
-    stats::Id::single(&metric::PANICS).add(1);
+    series::Id::single(&metric::PANICS).add(1);
     let place = info.location().map_or("", |location| location.file());
     let line = info.location().map_or(0, |location| location.line());
     let text = format!("serinus: panicked at {place}:{line}; please report it");

@@ -12,8 +12,9 @@
 use super::counting::{Counting, Flush};
 use super::gates::Obeyed;
 use super::host::{self, Buffer, Kind, Level};
+use super::series::Id;
 use super::shadows::Shadows;
-use super::stats::{Id, Stats};
+use super::stats::Stats;
 use super::store::LastGood;
 use super::stream::Stream;
 use super::watch::Watch;
@@ -104,6 +105,7 @@ impl Root {
         let text = host::bytes(Buffer::Configuration, size).unwrap_or_default();
         let now = host::now().unwrap_or_default().millis();
         let in_force = take(&text, now);
+        self.retire();
         tell_rejected(in_force.rejected.is_some());
         Id::single(&metric::PANICS);
         self.in_force = Some(Rc::new(in_force));
@@ -150,6 +152,20 @@ impl Root {
     pub fn done(&self) {
         if let Some(in_force) = &self.in_force {
             in_force.flush(Flush::All);
+        }
+        self.retire();
+    }
+
+    /// Where another policy is in force by now, the gauges of what it has no more go to 0, if they
+    /// are this worker's to set.
+    fn retire(&self) {
+        if let (Some(in_force), Some(_)) = (&self.in_force, &self.beat.watch)
+            && let Some(policy) = &in_force.policy
+            && let Some((text, _)) = LastGood::of_this_plugin().read()
+            && version(&text) != in_force.number
+            && let Ok(successor) = policy::read(&text)
+        {
+            in_force.stats.retire(policy, &successor);
         }
     }
 }

@@ -117,7 +117,13 @@ impl Table {
             None => {
                 let step = self.ended(settings, id, Outcome::NotSent, now);
                 // Whatever stable answers, there is nothing to compare it with.
-                step.or_else(|| Some(self.remove(id, now)?.plan.not_compared(NotCompared::NotSent)))
+                step.or_else(|| {
+                    Some(
+                        self.remove(id, now)?
+                            .plan
+                            .not_compared(NotCompared::NotSent),
+                    )
+                })
             }
         }
     }
@@ -163,7 +169,9 @@ impl Table {
         }
         if !self.account(id) {
             let plan = self.remove(id, now)?.plan;
-            return Some(plan.not_compared(NotCompared::Bytes));
+            // A mirror's answer goes to nobody, so nothing is lost with it.
+            let compares = settings.comparing.is_some();
+            return compares.then(|| plan.not_compared(NotCompared::Bytes));
         }
         self.join(settings, id, now)
     }

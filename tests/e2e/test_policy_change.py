@@ -72,6 +72,30 @@ def test_with_a_bad_policy_from_the_start_everybody_is_stable(
     eventually(lambda: rejected(envoy) == 0, "serinus_policy_rejected is 0")
 
 
+def gauges(envoy: Envoy, route: str, variant: str = "canary") -> dict[str, float]:
+    """What stands in the gauges of a gate, and the share that is asked, where it is not 0."""
+    names = ["serinus_gate_open", "serinus_gate_state", "serinus_gate_verdict"]
+    labels = {"route": route, "variant": variant}
+    found = {name: sum(envoy.counts(name, "route", **labels).values()) for name in names}
+    asked = envoy.counts("serinus_share_asked_ppm", "route", **labels)
+    return {name: value for name, value in found.items() if value} | asked
+
+
+def test_the_gauges_of_what_a_policy_has_no_more_go_to_0(start, upstreams: Upstreams) -> None:
+    """Envoy can't take a series back, and a gate that is not there must not be told as open."""
+    second = {"name": "second", "share": "20%"}
+    shop = route("shop", share="10%")
+    both = {**shop, "variants": [*shop["variants"], second]}
+    envoy = start(policy(both, route("old", share="10%")), upstreams)
+    told = {"serinus_gate_open", "serinus_gate_state", "serinus_gate_verdict"}
+    for name, variant in [("shop", "canary"), ("shop", "second"), ("old", "canary")]:
+        eventually(lambda: told < gauges(envoy, name, variant).keys(), f"{name} is told")
+    envoy.apply(policy(shop))
+    eventually(lambda: gauges(envoy, "old") == {}, "nothing is told of the route that is gone")
+    eventually(lambda: gauges(envoy, "shop", "second") == {}, "nor of the variant that is gone")
+    assert told < gauges(envoy, "shop").keys()
+
+
 UNSUPPORTED = {
     "gate.advance": {"gate": {"advance": "onPass"}},
     "gate.longLived": {"gate": {"longLived": "cut"}},
