@@ -88,8 +88,8 @@ def test_the_gauges_of_what_a_policy_has_no_more_go_to_0(start, upstreams: Upstr
     both = {**shop, "variants": [*shop["variants"], second]}
     envoy = start(policy(both, route("old", share="10%")), upstreams)
     told = {"serinus_gate_open", "serinus_gate_state", "serinus_gate_verdict"}
-    for name, variant in [("shop", "canary"), ("shop", "second"), ("old", "canary")]:
-        eventually(lambda: told < gauges(envoy, name, variant).keys(), f"{name} is told")
+    gates = [("shop", "canary"), ("shop", "second"), ("old", "canary")]
+    eventually(lambda: all(told < gauges(envoy, *gate).keys() for gate in gates), "all are told")
     envoy.apply(policy(shop))
     eventually(lambda: gauges(envoy, "old") == {}, "nothing is told of the route that is gone")
     eventually(lambda: gauges(envoy, "shop", "second") == {}, "nor of the variant that is gone")

@@ -16,7 +16,7 @@ from serinus_e2e import paths
 from serinus_e2e.client import Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, becomes, eventually
-from serinus_e2e.policies import policy, route
+from serinus_e2e.policies import Json, policy, route
 from serinus_e2e.prometheus import Prometheus, documented_queries
 from serinus_e2e.state import PAGE, State
 
@@ -29,7 +29,25 @@ REASONS = {
     "stable": ["no-key", "rest", "rule", "gate-shut", "gate-probing"],
     "canary": ["share", "rule"],
 }
-POLICY = policy(*(route(name, share="40%") for name in ROUTES), page=PAGE)
+# Every second copy asks stable again, so that a few requests make pairs of both sorts.
+SHADOW: Json = {
+    "cluster": "shop-v2",
+    "stableCluster": "shop-v1",
+    "share": "100%",
+    "noise": "50%",
+    "maxPerSecond": 1000,
+}
+POLICY = policy(
+    route("checkout", share="40%"), route("shop", share="40%", shadow=SHADOW), page=PAGE
+)
+SHADOW_SERIES = {
+    ("calls_total", "outcome"): "not-sent reset blocked failed answered",
+    ("skipped_total", "reason"): """shadow upgrade method when credentials conditional malformed
+        body in-flight rate bytes back-off""",
+    ("raw_pairs_total", "outcome"): "equal different",
+    ("noise_pairs_total", "outcome"): "equal different",
+    ("not_compared_total", "reason"): """not-sent blocked too-large slow primary expired bytes""",
+}
 DURATION = "serinus_request_duration_milliseconds"
 
 # Users of the load, and the delays that the shop is asked for: one of the busy wide range each,
@@ -150,6 +168,14 @@ def expected_series() -> dict[tuple[str, ...], set[float] | None]:
         series[f"{DURATION}_count", *labels] = nothing
         series[f"{DURATION}_sum", *labels] = nothing
         series["serinus_share_asked_ppm", *labels] = {float(SHARE_PPM[variant])}
+    for (name, label), words in SHADOW_SERIES.items():
+        for word in words.split():
+            series[f"serinus_shadow_{name}", f"{label}={word}", "route=shop"] = nothing
+    for count in ["confirming_total", "bodies_not_compared_total"]:
+        series[f"serinus_shadow_{count}", "route=shop"] = nothing
+    for state in ["pass", "hold", "fail"]:
+        verdict = {1.0} if state == "hold" else nothing
+        series["serinus_shadow_verdict", "route=shop", f"state={state}"] = verdict
     return series
 
 
