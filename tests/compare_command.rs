@@ -298,3 +298,27 @@ fn two_files_are_compared_for_people() {
     );
     assert_eq!(run(&[&body, "nowhere.json"], "").status.code(), Some(2));
 }
+
+const POLICY: &str = r#"{"routes": [
+    {"name": "plain", "key": [{"header": "x"}], "variants": [{"name": "canary", "share": "1%"}]},
+    {"name": "shop", "shadow": {"cluster": "v2", "stableCluster": "v1", "ignore": ["/at"]}}]}"#;
+
+#[test]
+fn a_policys_shadow_says_what_is_compared_unless_a_line_does() {
+    let file = std::env::temp_dir().join(format!("serinus-compare-{}.json", std::process::id()));
+    std::fs::write(&file, POLICY).unwrap();
+    let by_policy = ["--policy", file.to_str().unwrap(), "--route", "shop"];
+    let different = pair(r#"{"at": 1, "price": 1}"#, r#"{"at": 2, "price": 2}"#);
+    let mut ignoring = different.clone();
+    ignoring["options"] = json!({"ignore": ["/price"]});
+    let found = values(&run(&by_policy, &json_lines(&[different, ignoring])));
+    let paths = |line: &Value| line["differences"][0]["path"].as_str().map(str::to_owned);
+    let found: Vec<Option<String>> = found.iter().map(paths).collect();
+    assert_eq!(found, [Some("/price".to_owned()), Some("/at".to_owned())]);
+    let without = run(&["--policy", by_policy[1], "--route", "plain"], "");
+    assert_eq!(without.status.code(), Some(2));
+    assert!(errors(&without).contains("has no `shadow` that compares"));
+    let unknown = run(&["--policy", by_policy[1], "--route", "shp"], "");
+    assert!(errors(&unknown).contains("it has no route `shp`; write one of plain, shop"));
+    std::fs::remove_file(&file).unwrap();
+}

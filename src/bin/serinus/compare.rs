@@ -1,6 +1,7 @@
 //! `serinus compare`: what two answers differ in, and whether it is more than noise.
 
 use crate::lines::{Failure, each_line, label, open};
+use crate::policy_file;
 use crate::response::Owned;
 use clap::Args as Arguments;
 use serde_json::{Value, json};
@@ -37,6 +38,15 @@ pub struct Args {
     #[arg(num_args = 0..=2, value_names = ["PAIRS or LEFT", "RIGHT"])]
     inputs: Vec<PathBuf>,
 
+    /// The policy of whose route the answers are: its shadow's ignore and headersAlso are compared
+    /// by, unless a line has options of its own
+    #[arg(long, value_name = "FILE", requires = "route")]
+    policy: Option<PathBuf>,
+
+    /// The route
+    #[arg(long, value_name = "NAME", requires = "policy")]
+    route: Option<String>,
+
     /// Read pairs of one route and give one verdict: pass, hold or fail
     ///
     /// Each line also says "kind": "raw" (stable against the candidate) or "noise" (stable against
@@ -49,7 +59,8 @@ pub struct Args {
     #[arg(long)]
     verdict: bool,
 
-    /// The probability with which a sampled request became a raw pair
+    /// The probability with which a sampled request became a raw pair: 1 less the noise of the policy
+    /// by which the pairs were recorded
     #[arg(long, value_name = "PROBABILITY", default_value_t = 0.5, value_parser = probability)]
     raw_share: f64,
 
@@ -71,6 +82,7 @@ fn probability(text: &str) -> Result<f64, String> {
 /// # Errors
 /// What could not be read, and which line was not a pair.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let by = args.by()?;
     let found = match args.inputs.as_slice() {
         [left, right] if args.verdict => {
             return Err(Failure(format!(
@@ -79,11 +91,55 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
                 right.display()
             )));
         }
-        [left, right] => for_people(left, right)?,
-        inputs if args.verdict => judge(inputs.first().map(PathBuf::as_path), args.raw_share)?,
-        inputs => each_pair(inputs.first().map(PathBuf::as_path))?,
+        [left, right] => for_people(left, right, &by)?,
+        inputs if args.verdict => judge(inputs.first().map(PathBuf::as_path), &by)?,
+        inputs => each_pair(inputs.first().map(PathBuf::as_path), &by)?,
     };
     Ok(ExitCode::from(u8::from(found && args.exit_code)))
+}
+
+/// What answers are compared and judged by, where a line does not say otherwise.
+struct By {
+    ignore: IgnoreRules,
+    headers_also: Vec<String>,
+    verdict: verdict::Settings,
+}
+
+impl Args {
+    fn by(&self) -> Result<By, Failure> {
+        let mut by = match &self.policy {
+            Some(path) => By::policy(path, self.route.as_deref().unwrap_or_default())?,
+            None => By {
+                ignore: IgnoreRules::default(),
+                headers_also: Vec::new(),
+                verdict: verdict::Settings::default(),
+            },
+        };
+        by.verdict.raw_share = self.raw_share;
+        Ok(by)
+    }
+}
+
+impl By {
+    fn policy(path: &Path, route: &str) -> Result<Self, Failure> {
+        let policy = policy_file::one(path)?;
+        let (_, shadow) = policy_file::route(&policy, &policy.shadows, path, route)?;
+        let comparing = shadow
+            .as_ref()
+            .and_then(|of| of.settings.comparing.as_ref());
+        let comparing = comparing.ok_or_else(|| {
+            Failure(format!(
+                "{}: its route `{route}` has no `shadow` that compares; name one that has, or leave \
+                 --policy out",
+                path.display()
+            ))
+        })?;
+        Ok(Self {
+            ignore: comparing.answers.ignore.clone(),
+            headers_also: comparing.answers.headers_also.clone(),
+            verdict: comparing.verdict,
+        })
+    }
 }
 
 /// What a command line has room for, where the filter would have to be sparing.
@@ -115,7 +171,7 @@ struct Line {
 }
 
 impl Line {
-    fn read(text: &str) -> Result<Self, String> {
+    fn read(text: &str, by: &By) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let side = |name: &str| {
             let side = value
@@ -130,11 +186,16 @@ impl Line {
             Some(_) => return Err("method: not a text; write \"GET\"".to_owned()),
         };
         let options = value.get("options").unwrap_or(&Value::Null);
-        let ignore = texts(options, "ignore")?;
-        let ignore = IgnoreRules::new(ignore.iter().map(String::as_str));
-        let also = texts(options, "headers_also")?;
-        let also = also.iter().map(|name| name.to_ascii_lowercase()).collect();
-        let settings = settings(ignore.map_err(|error| format!("options: {error}"))?, also);
+        let ignore = match texts(options, "ignore")? {
+            Some(rules) => IgnoreRules::new(rules.iter().map(String::as_str))
+                .map_err(|error| format!("options: {error}"))?,
+            None => by.ignore.clone(),
+        };
+        let also = match texts(options, "headers_also")? {
+            Some(names) => names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            None => by.headers_also.clone(),
+        };
+        let settings = settings(ignore, also);
         Ok(Self {
             method,
             settings,
@@ -149,23 +210,25 @@ impl Line {
     }
 }
 
-fn texts(options: &Value, name: &str) -> Result<Vec<String>, String> {
+fn texts(options: &Value, name: &str) -> Result<Option<Vec<String>>, String> {
     let Some(list) = options.get(name) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let texts = list.as_array().and_then(|list| {
         list.iter()
             .map(|text| text.as_str().map(str::to_owned))
             .collect::<Option<_>>()
     });
-    texts.ok_or_else(|| format!("options.{name}: not a list of texts; write [\"…\", …]"))
+    texts
+        .map(Some)
+        .ok_or_else(|| format!("options.{name}: not a list of texts; write [\"…\", …]"))
 }
 
 /// Compares the pairs one by one; says whether any differs.
-fn each_pair(path: Option<&Path>) -> Result<bool, Failure> {
+fn each_pair(path: Option<&Path>, by: &By) -> Result<bool, Failure> {
     let mut any = false;
     each_line(path, |text, out| {
-        let line = Line::read(text)?;
+        let line = Line::read(text, by)?;
         let found = line.compare(&line.left, &line.right);
         any |= !found.is_equal();
         let difference =
@@ -187,13 +250,9 @@ fn write_line(value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
 }
 
 /// Gives the verdict on a stream of pairs; says whether it is fail.
-fn judge(path: Option<&Path>, raw_share: f64) -> Result<bool, Failure> {
-    let settings = verdict::Settings {
-        raw_share,
-        ..verdict::Settings::default()
-    };
-    let mut ledger = Ledger::new(Rule::new(settings));
-    each_line(path, |text, _| count(&Line::read(text)?, &mut ledger))?;
+fn judge(path: Option<&Path>, by: &By) -> Result<bool, Failure> {
+    let mut ledger = Ledger::new(Rule::new(by.verdict));
+    each_line(path, |text, _| count(&Line::read(text, by)?, &mut ledger))?;
     let report = ledger.report();
     let mut out = Vec::new();
     write_line(&report_json(&report), &mut out)?;
@@ -241,9 +300,9 @@ fn report_json(report: &Report<'_>) -> Value {
 }
 
 /// Prints what differs between the answers in two files; says whether anything does.
-fn for_people(left: &Path, right: &Path) -> Result<bool, Failure> {
+fn for_people(left: &Path, right: &Path, by: &By) -> Result<bool, Failure> {
     let (left, right) = (file(left)?, file(right)?);
-    let mut settings = settings(IgnoreRules::default(), Vec::new());
+    let mut settings = settings(by.ignore.clone(), by.headers_also.clone());
     settings.limits.sample_bytes = 100;
     let found = compare("GET", &left.view(), &right.view(), &settings);
     print_all(readable(&found).as_bytes())?;

@@ -123,19 +123,8 @@ impl Judge {
     /// filter stay out.
     fn settings(&self, path: &Path) -> Result<Settings, Failure> {
         let policy = policy_file::one(path)?;
-        let unknown = |what: &str, name: &str, known: Vec<&str>| {
-            let known = known.join(", ");
-            Failure(format!(
-                "{}: it has no {what} `{name}`; write one of {known}",
-                path.display()
-            ))
-        };
         let wanted = self.route.as_deref().unwrap_or_default();
-        let mut routes = policy.assigner.routes.iter().zip(&policy.gates);
-        let Some((route, gates)) = routes.find(|(route, _)| route.name == wanted) else {
-            let names = policy.assigner.routes.iter().map(|route| &*route.name);
-            return Err(unknown("route", wanted, names.collect()));
-        };
+        let (route, gates) = policy_file::route(&policy, &policy.gates, path, wanted)?;
         let is_meant = |name: &str| self.variant.as_deref().is_none_or(|wanted| name == wanted);
         let mut variants = route.variants.iter().zip(&gates.variants);
         match variants.find(|(variant, _)| is_meant(&variant.name)) {
@@ -147,7 +136,7 @@ impl Judge {
             None => {
                 let wanted = self.variant.as_deref().unwrap_or("canary");
                 let names = route.variants.iter().map(|variant| &*variant.name);
-                Err(unknown("variant", wanted, names.collect()))
+                Err(policy_file::unknown(path, "variant", wanted, names))
             }
         }
     }

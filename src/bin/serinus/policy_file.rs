@@ -1,6 +1,7 @@
 //! Policies in files.
 
 use crate::lines::{self, Failure};
+use serinus::assign::route::Route;
 use serinus::policy::problem::{Problem, Refusal};
 use serinus::policy::{self, Policy, find};
 use std::io::Read;
@@ -36,6 +37,39 @@ pub fn one(path: &Path) -> Result<Policy, Failure> {
             path.display()
         ))),
     }
+}
+
+/// The route `name` in the policy of `path`, with what `parts` has for it at its place.
+///
+/// # Errors
+/// It has no such route.
+pub fn route<'p, T>(
+    policy: &'p Policy,
+    parts: &'p [T],
+    path: &Path,
+    name: &str,
+) -> Result<(&'p Route, &'p T), Failure> {
+    let mut routes = policy.assigner.routes.iter().zip(parts);
+    let found = routes.find(|(route, _)| route.name == name);
+    found.ok_or_else(|| {
+        let known = policy.assigner.routes.iter().map(|route| &*route.name);
+        unknown(path, "route", name, known)
+    })
+}
+
+/// The policy of `path` has nothing of this name.
+pub fn unknown<'a>(
+    path: &Path,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Failure {
+    let known: Vec<&str> = known.collect();
+    let known = known.join(", ");
+    Failure(format!(
+        "{}: it has no {what} `{name}`; write one of {known}",
+        path.display()
+    ))
 }
 
 fn listed(path: &Path, refusal: &Refusal) -> Failure {
