@@ -19,6 +19,8 @@ const VIA_UPSTREAM: &[u8] = b"via_upstream";
 pub struct Copied {
     route: usize,
     state: State,
+    /// The bytes of its body that are still to come, where it says so beforehand.
+    due: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -34,16 +36,19 @@ enum State {
 }
 
 impl Copied {
-    /// It was begun.
-    pub fn begun(route: usize, id: Id) -> Self {
+    /// It was begun, and has so many bytes.
+    pub fn begun(route: usize, id: Id, due: Option<usize>) -> Self {
         let state = State::Gathering(id);
-        Self { route, state }
+        Self { route, state, due }
     }
 
     /// It was drawn, and is not copied.
     pub fn skipped(route: usize, why: Skipped) -> Self {
-        let state = State::Skipped(why);
-        Self { route, state }
+        Self {
+            route,
+            state: State::Skipped(why),
+            due: None,
+        }
     }
 
     /// The next `size` bytes of the request's body.
@@ -67,6 +72,13 @@ impl Copied {
         if let Some(Err(why)) = told {
             self.state = State::Skipped(why);
         }
+        self.due = self.due.map(|due| due.saturating_sub(size));
+    }
+
+    /// Whether all that was announced has come. Over HTTP/2 the end may come in a frame of its own,
+    /// and stable's answer before it: then nobody is told of the end.
+    pub fn is_whole(&self) -> bool {
+        self.due == Some(0)
     }
 
     /// The request has come to its end, and its copy is sent.

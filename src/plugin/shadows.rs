@@ -102,7 +102,7 @@ impl Shadows {
             shadow.begin(request, holds, &mut random, Moment(now.0))
         })?;
         match begun {
-            Ok(id) => Some(Copied::begun(route, id)),
+            Ok(id) => Some(Copied::begun(route, id, length(request))),
             Err(Skipped::Share) => None,
             Err(why) => Some(Copied::skipped(route, why)),
         }
@@ -262,6 +262,12 @@ impl Shadows {
             stats.dropped(u64::from(lost));
         }
     }
+}
+
+/// The length that a request says it has.
+fn length(request: &Request<'_>) -> Option<usize> {
+    let value = request.header("content-length").next()?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// The key of the shared value that has the shadows of one bundle of routes.

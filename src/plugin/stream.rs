@@ -84,9 +84,7 @@ impl Stream {
             return Action::Continue;
         }
         let action = self.decide(&in_force, &request);
-        if ends {
-            self.request_trailers();
-        }
+        self.request_part(ends);
         action
     }
 
@@ -95,8 +93,15 @@ impl Stream {
         if let Some((in_force, copied)) = self.copied() {
             copied.request_chunk(in_force, size);
         }
-        if ends {
-            self.request_trailers();
+        self.request_part(ends);
+    }
+
+    /// A part of the request has come; `ends` says that it was the last.
+    fn request_part(&mut self, ends: bool) {
+        if let Some((in_force, copied)) = self.copied()
+            && (ends || copied.is_whole())
+        {
+            copied.request_ended(in_force);
         }
     }
 

@@ -97,6 +97,11 @@ def _http2(
                 status = int(dict(event.headers)[b":status"])
             elif isinstance(event, h2.events.DataReceived):
                 body += event.data
+                # Else the other side stops after 64 KiB.
+                assert event.flow_controlled_length is not None and event.stream_id
+                h2_connection.acknowledge_received_data(
+                    event.flow_controlled_length, event.stream_id
+                )
             elif isinstance(event, h2.events.StreamEnded):
                 return status, body
             elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):

@@ -224,7 +224,8 @@ impl Filter {
         self.state().streams.insert(id, Stream::new(root, request));
         self.vm.call(Callback::ContextCreate, id, &[id, root])?;
         self.stream(id).request_live = true;
-        let (count, end) = (request.headers.len() as u32, request.body.is_empty());
+        let count = request.headers.len() as u32;
+        let end = request.ends && request.body.is_empty();
         let action = self
             .vm
             .call(Callback::RequestHeaders, id, &[id, count, end.into()])?;
@@ -234,9 +235,10 @@ impl Filter {
             self.respond(id, &local.as_response())?;
         } else if action == Action::Continue {
             self.stream(id).request_live = false;
-            if !end {
+            if !request.body.is_empty() {
                 let size = request.body.len() as u32;
-                self.vm.call(Callback::RequestBody, id, &[id, size, 1])?;
+                let end = request.ends.into();
+                self.vm.call(Callback::RequestBody, id, &[id, size, end])?;
             }
         }
         Ok((id, action))

@@ -12,6 +12,8 @@ use crate::state::joined;
 pub struct Request {
     pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
+    /// Whether the filter is told that the request has come to its end.
+    pub(crate) ends: bool,
     pub(crate) source: String,
     pub(crate) filter_state: BTreeMap<String, Vec<u8>>,
     pub(crate) properties: BTreeMap<String, Vec<u8>>,
@@ -29,6 +31,7 @@ impl Request {
         Self {
             headers,
             body: Vec::new(),
+            ends: true,
             source: "203.0.113.9:40312".to_owned(),
             filter_state: BTreeMap::new(),
             properties: BTreeMap::new(),
@@ -80,6 +83,14 @@ impl Request {
     #[must_use]
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
+        self
+    }
+
+    /// Its end has not come when its answer does, as over HTTP/2 where the end comes in a frame of
+    /// its own: nobody is told of it then.
+    #[must_use]
+    pub fn unended(mut self) -> Self {
+        self.ends = false;
         self
     }
 

@@ -400,6 +400,32 @@ fn a_body_that_the_host_does_not_give_is_not_sent_and_not_compared() {
 }
 
 #[test]
+fn a_request_that_has_all_of_its_length_is_copied_though_its_end_was_not_told() {
+    let writes = policy(r#", "methods": ["POST"], "writes": "allow""#);
+    for (length, body, expected) in [
+        (Some("2"), "{}", "pending"),
+        (Some("0"), "", "pending"),
+        (Some("3"), "{}", "not-compared:primary"),
+        (Some("x"), "{}", "not-compared:primary"),
+        (None, "{}", "not-compared:primary"),
+    ] {
+        let (_, mut filter) = proxy(&writes);
+        let mut request = asked().method("POST").body(body).unended();
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        let outcome = filter.request(request);
+        assert_eq!(word(&outcome).as_deref(), Some(expected), "{length:?}");
+        let sent = filter.http_calls().iter().map(|call| call.body.as_slice());
+        let expected = [body.as_bytes()];
+        match word(&outcome).as_deref() {
+            Some("pending") => assert!(sent.eq(expected), "{length:?}"),
+            _ => assert_eq!(sent.count(), 0, "{length:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_call_that_never_ends_frees_its_place_in_the_end() {
     let (process, mut filter) = proxy(&policy(r#", "maxInFlight": 1, "timeout": "1s""#));
     filter.request(asked());
