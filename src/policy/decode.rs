@@ -436,6 +436,18 @@ pub fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// The member `key` of an object.
+// Once for each type, and not for each field.
+#[inline(never)]
+pub fn field<T: Decode>(node: &Node, key: &str, problems: &mut Problems) -> Option<T> {
+    match node.member(key) {
+        Some(member) => problems
+            .at_key(key, |problems| T::decode(member, problems))
+            .or_else(T::broken),
+        None => T::absent(key, problems),
+    }
+}
+
 /// Makes a struct, its reader and its JSON Schema out of one list of fields.
 ///
 /// Each field names its key in the policy. A field of type `Option<…>` may be left out.
@@ -457,17 +469,9 @@ macro_rules! record {
                 node: &$crate::policy::tree::Node,
                 problems: &mut $crate::policy::problem::Problems,
             ) -> Option<Self> {
-                use $crate::policy::decode::Decode;
                 let members = $crate::policy::decode::object(node, problems)?;
                 $crate::policy::decode::known_members(members, &[$($key),*], problems);
-                $(
-                    let $field = match node.member($key) {
-                        Some(member) => problems
-                            .at_key($key, |problems| <$type>::decode(member, problems))
-                            .or_else(<$type as Decode>::broken),
-                        None => <$type as Decode>::absent($key, problems),
-                    };
-                )*
+                $( let $field = $crate::policy::decode::field::<$type>(node, $key, problems); )*
                 Some(Self { $($field: $field?,)* })
             }
         }

@@ -84,28 +84,50 @@ pub struct Problems {
 impl Problems {
     /// Runs `read` with `key` as the place.
     pub fn at_key<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.at(Step::Key(key.to_owned()), read)
+        self.enter_key(key);
+        let read = read(self);
+        self.leave();
+        read
     }
 
     /// Runs `read` with element `index` as the place.
     pub fn at_index<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.at(Step::Index(index), read)
-    }
-
-    fn at<T>(&mut self, step: Step, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.here.push(step);
+        self.enter_index(index);
         let read = read(self);
-        self.here.pop();
+        self.leave();
         read
     }
 
+    // Each of these and of `note` is called from hundreds of places: copies of them there would be
+    // a twentieth of the filter.
+
+    #[inline(never)]
+    fn enter_key(&mut self, key: &str) {
+        self.here.push(Step::Key(key.to_owned()));
+    }
+
+    #[inline(never)]
+    fn enter_index(&mut self, index: usize) {
+        self.here.push(Step::Index(index));
+    }
+
+    #[inline(never)]
+    fn leave(&mut self) {
+        self.here.pop();
+    }
+
     /// Notes a problem at the present place.
-    pub fn say(&mut self, what: impl Into<String>, write: impl Into<String>) {
+    pub fn say(&mut self, what: impl AsRef<str>, write: impl AsRef<str>) {
+        self.note(what.as_ref(), write.as_ref());
+    }
+
+    #[inline(never)]
+    fn note(&mut self, what: &str, write: &str) {
         if self.found.len() >= MOST {
             self.more = self.more.saturating_add(1);
             return;
         }
-        let problem = self.here(Severity::Error, what.into(), write.into());
+        let problem = self.here(Severity::Error, what.to_owned(), write.to_owned());
         self.found.push(problem);
     }
 
