@@ -102,9 +102,6 @@ GATED = route(
         "maxPerSecond": 1000,
     },
 )
-TELLING_APART = {
-    "when": [{"header": "x-copy", "exact": "yes"}],
-}
 RULES = [
     rule("staff", {"header": "x-employee", "exact": "true"}),
     rule("old", {"header": "x-old", "exact": "true"}, {"respond": {"status": 426, "body": "old"}}),
@@ -119,7 +116,7 @@ POLICY = policy(
             "rewritePath": {"prefix": "/get_widgets", "with": "/v2/widgets"},
         },
     ),
-    shadowed("fenced", TELLING_APART, rules=RULES),
+    shadowed("fenced", {"when": [{"header": "x-copy", "exact": "yes"}]}, rules=RULES),
     shadowed("trusting", {"forwardCredentials": True}),
     shadowed("full", {"cluster": "full"}),
     *(
@@ -299,7 +296,6 @@ def test_the_body_of_a_copy_is_whole_or_it_is_not_sent(
         assert scene.word(path) == "skipped:body"
         assert scene.candidate.copies("v2.internal", path) == []
         return
-    print(scene.word(path), scene.counts("copied"))
     copy = one_copy(scene.candidate, "v2.internal", path)
     assert (copy.body_bytes, copy.body_hash) == (size, received["hash"])
 
@@ -440,7 +436,9 @@ def test_of_a_long_answer_status_and_headers_are_compared(scene: Scene, http2: b
     scene.stable.behave("short.test", after=LATER)
     before = scene.counts("short").get("bodies_not_compared", 0)
     assert scene.ask("short.test", http2) == (200, "equal")
-    becomes(lambda: scene.counts("short").get("bodies_not_compared", 0), before + 1, "it is counted")
+    becomes(
+        lambda: scene.counts("short").get("bodies_not_compared", 0), before + 1, "it is counted"
+    )
 
 
 def test_trailers_of_grpc_are_compared(scene: Scene) -> None:
@@ -566,8 +564,7 @@ def test_a_regression_fails_its_route_and_noise_does_not(scene: Scene) -> None:
             stack.enter_context(Traffic(scene.envoy.port, host, RATE, connections=10))
         began = time.monotonic()
         eventually(watch(scene, took, verdicts), "all failed", 60)
-        gate_shut = lambda: gate(scene)["state"] == "shut"  # noqa: E731
-        eventually(gate_shut, "the gate is shut")
+        eventually(lambda: gate(scene)["state"] == "shut", "the gate is shut")
         # Noise alone is looked at for as long as most regressions took, and until it passes.
         eventually(lambda: passes(scene, verdicts), "noise passes", 60)
         noise = time.monotonic() - began

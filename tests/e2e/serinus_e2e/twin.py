@@ -112,12 +112,13 @@ def catalogue(request: Request, behaviour: Behaviour) -> tuple[int, bytes]:
         }
         for number in range(10)
     ]
-    answer: dict[str, Any] = {"method": request.method, "items": items}
+    related = seeded.sample(range(1000), 5)
+    answer: dict[str, Any] = {"method": request.method, "items": items, "related": related}
     if request.body_bytes:
         answer["received"] = {"bytes": request.body_bytes, "hash": request.body_hash}
     if behaviour.noise:
         answer |= {"at": time.time(), "requestId": uuid.uuid4().hex}
-        random.shuffle(items)
+        random.shuffle(related)
     status = 200
     if behaviour.worse and random.random() < behaviour.part:
         match behaviour.worse:
