@@ -77,7 +77,7 @@ ENDS = {
         after=0.6,
     ),
     "endless": End({"calls reset", DIFFERENT}, "pending", "endless", timeout="400ms"),
-    "huge": End({"calls reset", DIFFERENT}, "pending", "huge", timeout="20s", after=0),
+    "huge": End({"calls reset", DIFFERENT}, "different", "huge", timeout="20s", after=1.0),
 }
 HUNG: Json = {"timeout": "5s", "maxInFlight": 8}
 WRITES: Json = {"methods": ["GET", "HEAD", "POST"], "writes": "allow"}
