@@ -236,6 +236,12 @@ def one_copy(twin: Twin, host: str, path: str) -> Any:
     return copy
 
 
+def as_told(word: str) -> set[str]:
+    """What the log may say for `word`: the end of a call may come late on a busy machine, a call
+    that was not made has none."""
+    return {word} if word.endswith(":not-sent") else {word, "pending"}
+
+
 HOP_BY_HOP = [(b"connection", b"x-hop"), (b"x-hop", b"1"), (b"keep-alive", b"timeout=5")]
 
 
@@ -361,7 +367,8 @@ def test_each_end_of_a_copy_is_told_as_what_it_was(scene: Scene, name: str) -> N
     scene.stable.behave(f"{name}.test", after=end.after)
     scene.candidate.behave(f"{name}.test", end.how, worse=end.worse)
     for http2 in [False, True]:
-        assert scene.ask(f"{name}.test", http2) == (200, end.word)
+        status, word = scene.ask(f"{name}.test", http2)
+        assert status == 200 and word in as_told(end.word)
 
     def counts() -> dict[str, float]:
         counted = scene.counts(name)
@@ -390,10 +397,13 @@ def test_the_buffer_limit_of_the_proxy_ends_a_long_answer(start, scene: Scene) -
     envoy = start(policy(shadowed("limited"), page=PAGE), upstreams, edit)
     limited = Scene(envoy, scene.stable, scene.candidate)
     scene.stable.behave("limited.test", after=LATER)
-    assert limited.ask("limited.test", False) == (200, "equal")
-    scene.candidate.behave("limited.test", "ascending")
-    assert limited.ask("limited.test", False) == (200, "different")
-    becomes(lambda: limited.counts("limited").get("calls reset"), 1.0, "the call was reset")
+    for how, expected in [("answer", "equal"), ("ascending", "different")]:
+        scene.candidate.behave("limited.test", how)
+        status, word = limited.ask("limited.test", False)
+        assert status == 200 and word in as_told(expected)
+        pair = f"raw_pairs {expected}"
+        becomes(lambda pair=pair: limited.counts("limited").get(pair), 1.0, pair)
+    assert limited.counts("limited")["calls reset"] == 1
 
 
 # What the candidate answers, and stable if not its best; and what the comparison says.
@@ -445,7 +455,8 @@ def test_bad_answers_leave_the_state_document_sound(scene: Scene) -> None:
 def test_of_a_long_answer_status_and_headers_are_compared(scene: Scene, http2: bool) -> None:
     scene.stable.behave("short.test", after=LATER)
     before = scene.counts("short").get("bodies_not_compared", 0)
-    assert scene.ask("short.test", http2) == (200, "equal")
+    status, word = scene.ask("short.test", http2)
+    assert status == 200 and word in as_told("equal")
     becomes(
         lambda: scene.counts("short").get("bodies_not_compared", 0), before + 1, "it is counted"
     )
