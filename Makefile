@@ -72,6 +72,18 @@ test-host: wasm ## the compiled filter against a strict fake host
 test-e2e: wasm need-envoy need-prometheus ## the filter in real Envoys of two versions
 	$(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e
 
+.PHONY: test-mesh
+test-mesh: wasm need-envoy need-mesh ## the filter and its manifests in a real Istio: API server, istiod, agent, Envoy, registry
+	tests/mesh/inside.sh $(PYTHON) -m pytest -c tests/mesh/pytest.ini tests/mesh
+
+.PHONY: image
+image: wasm ## the filter as an OCI image, at target/image; prints its digest (SOURCE=https://… names the source)
+	@python3 image/image.py build --source '$(SOURCE)'
+
+.PHONY: push
+push: image ## sends it to a registry: make push REF=registry.example.com/serinus/serinus:0.1.0
+	@python3 image/image.py push '$(REF)'
+
 .PHONY: lint
 lint: lint-rust lint-python lint-deny ## formatting, clippy, docs, licences
 
@@ -86,8 +98,8 @@ lint-rust: need-rust ## formatting, clippy for both sides, docs without warnings
 
 .PHONY: lint-python
 lint-python: need-envoy ## formatting and mistakes of the Python in tests/ and demo/
-	target/venv/bin/ruff format --check demo tests/e2e
-	target/venv/bin/ruff check demo tests/e2e
+	target/venv/bin/ruff format --check demo image tests/e2e tests/mesh
+	target/venv/bin/ruff check demo image tests/e2e tests/mesh
 
 .PHONY: lint-deny
 lint-deny: need-rust $(DENY) ## licences, bans and sources of all dependencies
@@ -121,6 +133,10 @@ need-envoy:
 .PHONY: need-prometheus
 need-prometheus:
 	@tests/e2e/prometheus.sh
+
+.PHONY: need-mesh
+need-mesh:
+	@tests/mesh/build.sh
 
 # Tools that Cargo builds once, each in a folder of its version.
 

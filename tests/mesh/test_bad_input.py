@@ -1,0 +1,209 @@
+"""Resources that are wrong: who refuses them, and what the others do."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+import pytest
+import yaml
+
+from serinus_e2e import oracle, paths
+from serinus_e2e.client import Client
+from serinus_e2e.envoy import eventually
+from serinus_mesh import places
+from serinus_mesh.kube import Refused, Resource
+from serinus_mesh.mesh import CHANGE_SECONDS, SHARE_PPM, Mesh, page, policy_of
+
+INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
+
+
+def spec(**fields: object) -> Callable[[Resource], None]:
+    return lambda resource: resource["spec"].update(fields)
+
+
+# What is wrong with the WasmPlugin, and what the API server says.
+REFUSED: dict[str, tuple[Callable[[Resource], None], str]] = {
+    "unknown field": (spec(failPolicy="FAIL_OPEN"), "unknown field"),
+    "field of another kind": (spec(match=[{"context": "GATEWAY"}]), "unknown field"),
+    "unknown strategy": (spec(failStrategy="FAIL_SAFE"), "Unsupported value"),
+    "unknown phase": (spec(phase="ROUTER"), "Unsupported value"),
+    "no image": (lambda resource: resource["spec"].pop("url"), "Required value"),
+    "unknown scheme": (spec(url="ftp://example.com/serinus"), "url must have schema one of"),
+    "digest in the field's wrong form": (spec(sha256="sha256:00"), "should match"),
+    "policy as text": (spec(pluginConfig='{"name": "shop"}'), "must be of type object"),
+    "policy as a list": (spec(pluginConfig=[]), "must be of type object"),
+    "two ways to say where": (
+        spec(targetRefs=[{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "g"}]),
+        "only one of targetRefs or selector",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_api_server_refuses_a_wrong_wasmplugin(mesh: Mesh, name: str) -> None:
+    edit, said = REFUSED[name]
+    plugin = mesh.plugin()
+    plugin["metadata"]["name"] = "wrong"
+    edit(plugin)
+    with pytest.raises(Refused, match=said):
+        mesh.kube.dry_run(plugin)
+
+
+def test_that_table_is_proved(proved) -> None:
+    proved(f"API server: {len(REFUSED)} wrong WasmPlugins refused, each with its reason")
+
+
+@pytest.fixture
+def restored(mesh: Mesh, gateway: Client) -> Iterator[None]:
+    yield
+    mesh.restore()
+    eventually(
+        lambda: (
+            gateway.ask(headers=INSIDE).version == "v2" and page(gateway, "healthz").status == 200
+        ),
+        "the installed plugin is back",
+        CHANGE_SECONDS,
+    )
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_policy_that_only_the_filter_can_judge_is_refused_by_the_filter(
+    mesh: Mesh, gateway: Client
+) -> None:
+    """The API server takes any object as a policy."""
+    plugin = mesh.plugin()
+    policy_of(plugin)["nonsense"] = 65536
+    mesh.kube.apply(plugin)
+    eventually(lambda: page(gateway, "healthz").status == 503, "it is refused", CHANGE_SECONDS)
+    assert gateway.ask(headers=INSIDE).version == "v2"
+    assert "nonsense" in mesh.gateway.log
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_plugin_for_inbound_requests_does_nothing_at_a_gateway(
+    mesh: Mesh, gateway: Client, proved
+) -> None:
+    plugin = mesh.plugin()
+    plugin["spec"]["match"] = [{"mode": "SERVER"}]
+    mesh.kube.apply(plugin)
+    eventually(lambda: gateway.ask(headers=INSIDE).version == "v1", "it is out", CHANGE_SECONDS)
+    assert gateway.ask(headers=INSIDE).status == 200
+    proved("mode SERVER at a gateway: the filter is not there, all stable")
+
+
+def envoyfilter(name: str) -> Resource:
+    """A shipped EnvoyFilter, with the filter where it lies here."""
+    resource = yaml.safe_load((places.ISTIO / f"envoyfilter/{name}.yaml").read_text())
+    for patch in resource["spec"]["configPatches"]:
+        if patch["applyTo"] == "HTTP_FILTER":
+            wasm = patch["patch"]["value"]["typed_config"]["config"]
+            wasm["vm_config"]["code"]["local"]["filename"] = str(paths.wasm())
+    return resource
+
+
+def wasm_config(resource: Resource) -> Resource:
+    return resource["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]["config"]
+
+
+@pytest.fixture
+def without_plugin(mesh: Mesh, gateway: Client, restored: None) -> Iterator[list[Resource]]:
+    """The gateway without its WasmPlugin; what is put into the list is deleted afterwards."""
+    mesh.kube.delete(mesh.plugin())
+    eventually(lambda: gateway.ask(headers=INSIDE).version == "v1", "it is out", CHANGE_SECONDS)
+    added: list[Resource] = []
+    yield added
+    mesh.kube.delete(*added)
+
+
+def test_the_envoyfilter_does_what_the_wasmplugin_does(
+    mesh: Mesh, gateway: Client, without_plugin: list[Resource], proved
+) -> None:
+    without_plugin.append(envoyfilter("gateway"))
+    mesh.kube.apply(*without_plugin)
+    staff = {"x-employee": "true"}
+    eventually(lambda: gateway.ask(headers=staff).version == "v2", "it is in", CHANGE_SECONDS)
+    proved("EnvoyFilter form: the same decisions, with FAIL_RELOAD and a back-off of 10 ms")
+
+
+def test_a_struct_in_an_envoyfilter_is_refused_with_the_sentence_that_helps(
+    mesh: Mesh, gateway: Client, without_plugin: list[Resource], proved
+) -> None:
+    wrong = envoyfilter("gateway")
+    wasm_config(wrong)["configuration"] = {
+        "@type": "type.googleapis.com/google.protobuf.Struct",
+        "value": {"name": "shop"},
+    }
+    without_plugin.append(wrong)
+    mesh.kube.apply(wrong)
+    said = "protobuf"
+    eventually(
+        lambda: any("policy refused" in line and said in line for line in tail(mesh)),
+        "the filter says what to write instead",
+        CHANGE_SECONDS,
+    )
+    (line,) = {
+        line.partition("serinus: ")[2]
+        for line in tail(mesh)
+        if "policy refused" in line and said in line
+    }
+    assert "StringValue" in line
+    assert gateway.ask(headers=INSIDE).version == "v1"
+    proved(f"Struct in an EnvoyFilter: {line}")
+
+
+def tail(mesh: Mesh) -> list[str]:
+    return mesh.gateway.log.splitlines()[-2000:]
+
+
+def test_an_envoyfilter_that_points_nowhere_does_nothing(
+    mesh: Mesh, gateway: Client, without_plugin: list[Resource], proved
+) -> None:
+    """No error anywhere: why the manifests say to prefer the WasmPlugin."""
+    nowhere = envoyfilter("gateway")
+    match = nowhere["spec"]["configPatches"][0]["match"]
+    match["listener"]["filterChain"]["filter"]["subFilter"]["name"] = "envoy.filters.http.none"
+    marked = envoyfilter("guard")
+    marked["spec"]["configPatches"][0]["patch"]["value"] = {
+        "response_headers_to_add": [{"header": {"key": "x-seen", "value": "1"}}]
+    }
+    without_plugin += [nowhere, marked]
+    mesh.kube.apply(*without_plugin)
+    # Both reach the proxy together.
+    eventually(
+        lambda: gateway.ask(headers=INSIDE).response.headers.get("x-seen") == "1",
+        "the other EnvoyFilter is in force",
+        CHANGE_SECONDS,
+    )
+    assert gateway.ask(headers={"x-employee": "true"}).version == "v1"
+    proved("EnvoyFilter that points nowhere: nothing happens, and nobody says so")
+
+
+def test_the_guard_keeps_callers_out_while_the_plugin_is_missing(
+    mesh: Mesh, without_plugin: list[Resource], proved
+) -> None:
+    """For callers that Envoy takes for outside ones: here, by an address that is not private."""
+    forged = {"x-serinus-variant": "canary"}
+    with mesh.client() as client:
+        assert client.ask(headers=forged).version == "v2", "without guard and plugin, a way in"
+        without_plugin.append(envoyfilter("guard"))
+        mesh.kube.apply(*without_plugin)
+        eventually(
+            lambda: client.ask(headers=forged).version == "v1",
+            "the guard is in force",
+            CHANGE_SECONDS,
+        )
+    proved("guard EnvoyFilter: nobody names a variant while the plugin is missing")
+
+
+def test_the_trafficextension_does_what_the_wasmplugin_does(
+    mesh: Mesh, gateway: Client, without_plugin: list[Resource], proved
+) -> None:
+    shipped = places.ISTIO / "trafficextension/gateway.yaml"
+    extension = copy.deepcopy(yaml.safe_load(shipped.read_text()))
+    extension["spec"]["wasm"]["url"] = f"oci://{mesh.image}"
+    without_plugin.append(extension)
+    mesh.kube.apply(extension)
+    staff = {"x-employee": "true"}
+    eventually(lambda: gateway.ask(headers=staff).version == "v2", "it is in", CHANGE_SECONDS)
+    proved("TrafficExtension form: the same decisions")

@@ -1,0 +1,54 @@
+"""What still works when istiod or the registry is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from serinus_e2e import oracle
+from serinus_e2e.client import Client
+from serinus_e2e.envoy import eventually
+from serinus_mesh.mesh import CHANGE_SECONDS, SHARE_PPM, Mesh, page, set_share
+
+INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
+OUTSIDE = {"x-user-id": oracle.keys_in("shop", SHARE_PPM, oracle.SLOTS, 1)[0]}
+
+
+@pytest.fixture(autouse=True)
+def restored(mesh: Mesh, gateway: Client) -> Iterator[None]:
+    yield
+    mesh.restore()
+    eventually(lambda: gateway.ask(headers=OUTSIDE).version == "v1", "all is back", CHANGE_SECONDS)
+
+
+def versions(gateway: Client) -> tuple[str, str]:
+    return gateway.ask(headers=INSIDE).version, gateway.ask(headers=OUTSIDE).version
+
+
+def test_without_istiod_the_filter_goes_on(mesh: Mesh, gateway: Client, proved) -> None:
+    mesh.istiod.program.stop()
+    try:
+        assert versions(gateway) == ("v2", "v1")
+        assert page(gateway, "healthz").status == 200
+    finally:
+        mesh.istiod.program.start()
+    mesh.kube.apply(set_share(mesh.plugin(), "100%"))
+    eventually(lambda: versions(gateway) == ("v2", "v2"), "changes arrive again", CHANGE_SECONDS)
+    proved("istiod gone: decisions go on; changes arrive once it is back")
+
+
+def test_without_the_registry_a_proxy_that_has_the_module_goes_on(
+    mesh: Mesh, gateway: Client, proved
+) -> None:
+    """Pinned by digest, so that the agent has nothing to ask."""
+    mesh.registry.stop()
+    try:
+        assert versions(gateway) == ("v2", "v1")
+        mesh.kube.apply(set_share(mesh.plugin(), "100%"))
+        eventually(lambda: versions(gateway) == ("v2", "v2"), "a new policy", CHANGE_SECONDS)
+    finally:
+        mesh.registry.start()
+        # It keeps its images in memory.
+        mesh.push()
+    proved("registry gone: decisions go on, and policy changes too, from the agent's cache")
