@@ -76,6 +76,11 @@ test-e2e: wasm need-envoy need-prometheus ## the filter in real Envoys of two ve
 test-mesh: wasm need-envoy need-mesh ## the filter and its manifests in a real Istio: API server, istiod, agent, Envoy, registry
 	tests/mesh/inside.sh $(PYTHON) -m pytest -c tests/mesh/pytest.ini tests/mesh
 
+.PHONY: test-envoy-gateway
+test-envoy-gateway: wasm need-envoy ## the filter and its manifest in a real Envoy Gateway; not part of CI
+	tests/mesh/build.sh envoy-gateway
+	tests/mesh/inside.sh $(PYTHON) -m pytest -c tests/mesh/pytest.ini tests/mesh/envoy_gateway.py
+
 .PHONY: image
 image: wasm ## the filter as an OCI image, at target/image; prints its digest (SOURCE=https://… names the source)
 	@python3 image/image.py build --source '$(SOURCE)'

@@ -2,6 +2,8 @@
 # Builds the real parts that the mesh tests run on, from their Go modules at the versions of
 # tools/*/go.mod, into target/mesh/bin, with Istio's CRDs and its bootstrap template beside them in
 # target/mesh/share. A part whose go.mod, go.sum and flags have not changed is not built again.
+#
+#   build.sh [envoy-gateway]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mesh=$(cd "$here/../.." && pwd)/target/mesh
@@ -36,8 +38,14 @@ kube_version=$(sed -n 's/^\tk8s.io\/kubernetes v\([0-9.]*\).*/\1/p' "$here/tools
 stamp=k8s.io/component-base/version
 kube_flags="-X $stamp.gitVersion=v$kube_version -X $stamp.gitMajor=${kube_version%%.*} -X $stamp.gitMinor=$(cut -d. -f2 <<<"$kube_version")"
 
-# module-folder, program, package; in the order in which they share most of what is compiled.
+# module-folder, program, package; in the order in which they share most of what is compiled. Envoy
+# Gateway is built for `build.sh envoy-gateway` alone.
 parts() {
+    if [ "${1:-}" = envoy-gateway ]; then
+        echo registry crane github.com/google/go-containerregistry/cmd/crane
+        echo envoy-gateway envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
+        return
+    fi
     cat <<END
 registry crane github.com/google/go-containerregistry/cmd/crane
 kube etcd go.etcd.io/etcd/server/v3
@@ -63,17 +71,35 @@ build() {
     echo "serinus: built $2 in $((SECONDS - began)) s"
 }
 
-# The files of Istio that are not programs.
-istio_files() {
-    local source
-    cmp -s "$share/.key" <(key istio) && return
-    source=$(cd "$here/tools/istio" && GOTOOLCHAIN=local GOWORK=off "$go" list -mod=readonly -m -f '{{.Dir}}' istio.io/istio)
+# The folder of a module's source.
+source_of() {
+    (cd "$here/tools/$1" && export GOTOOLCHAIN=local GOWORK=off GOFLAGS="${GOFLAGS:-} -mod=readonly" &&
+        "$go" mod download "$2" && "$go" list -m -f '{{.Dir}}' "$2") ||
+        missing "the source of $2 did not arrive; is the Go module proxy reachable?"
+}
+
+files_key() { key istio; key envoy-gateway; }
+
+# What is no program: the CRDs of Istio and Envoy Gateway, and the bootstrap that Istio's agent fills in.
+files() {
+    local istio gateway crds
+    istio=$(source_of istio istio.io/istio)
+    gateway=$(source_of envoy-gateway github.com/envoyproxy/gateway)
+    crds=$gateway/charts/gateway-helm/charts/crds/crds
     rm -rf "$share"
     mkdir -p "$share"
-    cp "$source/manifests/charts/base/files/crd-all.gen.yaml" "$share/istio-crds.yaml"
-    cp "$source/tools/packaging/common/envoy_bootstrap.json" "$share/envoy_bootstrap_tmpl.json"
+    cp "$istio/manifests/charts/base/files/crd-all.gen.yaml" "$share/istio-crds.yaml"
+    cp "$istio/tools/packaging/common/envoy_bootstrap.json" "$share/envoy_bootstrap_tmpl.json"
+    # Those of the kinds that istio/envoy-gateway has; the others would take seconds to install.
+    {
+        awk 'BEGIN { RS = "\n---\n" } /\n  name: httproutes\.gateway/' "$crds/gatewayapi-crds.yaml"
+        for kind in backends envoyextensionpolicies; do
+            echo ---
+            cat "$crds/generated/gateway.envoyproxy.io_$kind.yaml"
+        done
+    } >"$share/envoy-gateway-crds.yaml"
     chmod -R u+w "$share"
-    key istio >"$share/.key"
+    files_key >"$share/.key"
 }
 
 mkdir -p "$bin"
@@ -83,5 +109,8 @@ while read -r module program package; do
         [ -n "$go" ] || go=$(find_go)
         build "$module" "$program" "$package"
     fi
-done < <(parts)
-cmp -s "$share/.key" <(key istio) || { [ -n "$go" ] || go=$(find_go); istio_files; }
+done < <(parts "$@")
+if ! cmp -s "$share/.key" <(files_key); then
+    [ -n "$go" ] || go=$(find_go)
+    files
+fi

@@ -22,9 +22,17 @@ def pytest_sessionstart() -> None:
     try:
         paths.wasm()
         places.envoy()
+        places.program("crane")
+    except paths.Missing as missing:
+        pytest.exit(f"serinus: {missing}", returncode=1)
+
+
+def need_mesh() -> None:
+    """The parts that only some of the tests need."""
+    try:
         for name in places.PROGRAMS:
             places.program(name)
-        for name in ("istio-crds.yaml", "envoy_bootstrap_tmpl.json"):
+        for name in [*places.CRDS, places.BOOTSTRAP]:
             places.share(name)
     except paths.Missing as missing:
         pytest.exit(f"serinus: {missing}", returncode=1)
@@ -53,6 +61,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory, proved: Proved) -> Iterator[Mesh]:
+    need_mesh()
     folder: Path = tmp_path_factory.mktemp("mesh") / "stack"
     with Mesh(folder) as mesh:
         for name, seconds in mesh.times.items():

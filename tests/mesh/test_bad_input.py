@@ -28,7 +28,7 @@ REFUSED: dict[str, tuple[Callable[[Resource], None], str]] = {
     "field of another kind": (spec(match=[{"context": "GATEWAY"}]), "unknown field"),
     "unknown strategy": (spec(failStrategy="FAIL_SAFE"), "Unsupported value"),
     "unknown phase": (spec(phase="ROUTER"), "Unsupported value"),
-    "no image": (lambda resource: resource["spec"].pop("url"), "Required value"),
+    "no image": (lambda resource: resource["spec"].pop("url"), 'missing required field "url"'),
     "unknown scheme": (spec(url="ftp://example.com/serinus"), "url must have schema one of"),
     "digest in the field's wrong form": (spec(sha256="sha256:00"), "should match"),
     "policy as text": (spec(pluginConfig='{"name": "shop"}'), "must be of type object"),

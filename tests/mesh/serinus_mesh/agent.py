@@ -44,9 +44,9 @@ class Agent:
         self.admin_port, self.prometheus_port = 15000 + step, 15090 + step
         self._status_port, self._envoy_status_port = 15020 + step, 15021 + step
         self._folder = folder
-        template = folder / "envoy_bootstrap_tmpl.json"
+        template = folder / places.BOOTSTRAP
         folder.mkdir(parents=True)
-        template.write_bytes(places.share("envoy_bootstrap_tmpl.json").read_bytes())
+        template.write_bytes(places.share(places.BOOTSTRAP).read_bytes())
         command = [
             *(places.program("pilot-agent"), "proxy", role.kind),
             *("--domain", f"{role.namespace}.svc.cluster.local"),

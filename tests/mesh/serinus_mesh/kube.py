@@ -124,10 +124,10 @@ class Kube:
     def delete(self, *resources: Resource) -> None:
         self.ctl("delete", "--ignore-not-found", "--wait=true", "-f", "-", text=as_list(resources))
 
-    def install_crds(self, file: Path) -> float:
+    def install_crds(self, *files: Path) -> float:
         """Seconds until the server serves them."""
         began = time.monotonic()
-        self.ctl("apply", "--server-side", "-f", file)
+        self.ctl("apply", "--server-side", *(f"--filename={file}" for file in files))
         self.ctl("wait", "--for=condition=Established", "crd", "--all", "--timeout=90s")
         return time.monotonic() - began
 

@@ -79,13 +79,13 @@ class Mesh:
         self.push()
         self.kube = enter(Kube(folder / "kube"))
         self.times["kube-apiserver"] = self.kube.etcd.ready_after + self.kube.server.ready_after
-        self.times["CRDs"] = self.kube.install_crds(places.share("istio-crds.yaml"))
+        self.times["CRDs"] = self.kube.install_crds(*map(places.share, places.CRDS))
         self.kube.apply(*map(namespace, cluster.NAMESPACES))
         self.istiod = enter(Istiod(folder / "istiod", self.kube))
         self.times["istiod"] = self.istiod.program.ready_after
         self.kube.apply(self.istiod.webhook())
         self.front = enter(Front(cluster.EGRESS, "shop.shop.svc.cluster.local"))
-        self.kube.apply(*self.cluster())
+        self.kube.apply(*self.beside())
         self.shipped = installation(folder / "install", self.image)
         eventually(self._apply_shipped, "the webhook serves", CHANGE_SECONDS)
         self.gateway = enter(self.agent(Role("gateway", "istio-ingress", {"istio": "ingress"}, 0)))
@@ -101,7 +101,8 @@ class Mesh:
         """Puts the filter's image into the registry."""
         self.image = registry.push(self.layout, "serinus/serinus:1")
 
-    def cluster(self) -> list[Resource]:
+    def beside(self) -> list[Resource]:
+        """What the cluster holds beside the shipped resources."""
         return [
             cluster.service("shop"),
             cluster.service("web"),
@@ -139,7 +140,7 @@ class Mesh:
 
     def restore(self) -> None:
         """Back to what was installed."""
-        self.kube.apply(*self.cluster(), *self.shipped)
+        self.kube.apply(*self.beside(), *self.shipped)
 
     def client(self) -> Client:
         return Client(cluster.GATEWAY_PORT, http2=False)

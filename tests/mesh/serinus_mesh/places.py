@@ -16,6 +16,9 @@ PROGRAMS = [
     *("crane", "etcd", "kube-apiserver", "kubectl"),
     *("pilot-discovery", "pilot-agent", "istioctl"),
 ]
+# From the source of Istio and of Envoy Gateway, by build.sh.
+CRDS = ["istio-crds.yaml", "envoy-gateway-crds.yaml"]
+BOOTSTRAP = "envoy_bootstrap_tmpl.json"
 
 
 def program(name: str) -> Path:
