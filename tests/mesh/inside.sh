@@ -25,4 +25,5 @@ ip link set lo up
 # The agent keeps the modules that it fetches there and nowhere else.
 mkdir -p /var/lib/istio 2>/dev/null || missing "/var/lib/istio is missing: create it, Istio's agent needs it"
 mount -t tmpfs none /var/lib/istio
+mkdir /var/lib/istio/data
 exec "$@"

@@ -48,7 +48,7 @@ def test_an_unknown_caller_gets_a_cookie(gateway: Client) -> None:
     assert cookie.startswith("serinus=")
     value = cookie.partition(";")[0]
     first = gateway.ask(headers={"cookie": value})
-    assert first.reason["key"] == "cookie:serinus"
+    assert first.reason["key"] == "issueCookie:serinus"
     assert {gateway.ask(headers={"cookie": value}).version for _ in range(5)} == {first.version}
 
 

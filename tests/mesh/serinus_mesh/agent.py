@@ -16,7 +16,7 @@ from serinus_e2e.envoy import eventually
 
 from . import places
 from .istiod import Istiod
-from .process import Program, answers
+from .process import Program, status_of
 from .registry import HOST
 
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -98,7 +98,7 @@ class Agent:
     @property
     def is_ready(self) -> bool:
         """What Kubernetes would ask."""
-        return answers(f"http://127.0.0.1:{self._status_port}/healthz/ready")
+        return status_of(f"http://127.0.0.1:{self._status_port}/healthz/ready") == 200
 
     @property
     def log(self) -> str:

@@ -72,6 +72,16 @@ def front_sidecar(application_port: int) -> Resource:
     }
 
 
+def plaintext() -> Resource:
+    """Nobody here has certificates."""
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "PeerAuthentication",
+        "metadata": {"name": "default", "namespace": "istio-system"},
+        "spec": {"mtls": {"mode": "DISABLE"}},
+    }
+
+
 def front_route() -> Resource:
     return {
         "apiVersion": "networking.istio.io/v1",

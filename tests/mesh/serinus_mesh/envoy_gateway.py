@@ -18,7 +18,7 @@ import yaml
 
 from . import places
 from .kube import Resource
-from .process import Program, answers
+from .process import Program, status_of
 
 PORT = 8880
 NAME = "envoy-gateway.envoy-gateway-system.svc.cluster.local"
@@ -61,7 +61,7 @@ class EnvoyGateway:
     @staticmethod
     def _is_ready() -> bool:
         host = {"host": "shop.example.com"}
-        return answers(f"http://127.0.0.1:{PORT}/", headers=host)
+        return status_of(f"http://127.0.0.1:{PORT}/", host) == 200
 
     def __enter__(self) -> Self:
         for part in ("root", "resources", "run", "state"):

@@ -11,7 +11,7 @@ import yaml
 
 from . import places
 from .kube import Kube, Resource
-from .process import Program, answers
+from .process import Program, status_of
 
 XDS = "127.0.0.1:15010"
 HTTP = "127.0.0.1:8081"
@@ -63,7 +63,7 @@ class Istiod:
         self._folder, self._kube = folder, kube
         self.mesh_file = folder / "mesh.yaml"
         self.program = Program(
-            "istiod", folder, self._command(), lambda: answers(f"http://{HTTP}/ready"), ENVIRONMENT
+            "istiod", folder, self._command(), lambda: status_of(f"http://{HTTP}/ready") == 200, ENVIRONMENT
         )
 
     def _command(self) -> list[object]:

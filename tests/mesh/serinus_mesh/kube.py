@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 
 from . import places
-from .process import Program, answers
+from .process import Program, status_of
 
 ETCD = "http://127.0.0.1:2379"
 SERVER = "https://127.0.0.1:6443"
@@ -34,7 +34,7 @@ class Kube:
         self._certificates = folder / "certificates"
         self.kubeconfig = folder / "kubeconfig.yaml"
         self._token = secrets.token_hex(16)
-        self.etcd = Program("etcd", folder, self._etcd(), lambda: answers(f"{ETCD}/readyz"))
+        self.etcd = Program("etcd", folder, self._etcd(), lambda: status_of(f"{ETCD}/readyz") == 200)
         self.server = Program("kube-apiserver", folder, self._server(), self._is_ready)
 
     def _etcd(self) -> list[object]:
@@ -69,7 +69,7 @@ class Kube:
         if not certificate.is_file():
             return False
         bearer = {"authorization": f"Bearer {self._token}"}
-        return answers(f"{SERVER}/readyz", verify=str(certificate), headers=bearer)
+        return status_of(f"{SERVER}/readyz", bearer, certificate) == 200
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True)

@@ -21,7 +21,7 @@ from .agent import Agent, Role, sidecar
 from .front import Front
 from .istiod import Istiod
 from .kube import Kube, Resource, kustomize, namespace
-from .process import answers
+from .process import status_of
 
 HOST = "shop.example.com"
 PAGE_HOST = "serinus.internal"
@@ -112,6 +112,7 @@ class Mesh:
             cluster.gateway("ingress", cluster.GATEWAY_PORT),
             cluster.front_sidecar(self.front.port),
             cluster.front_route(),
+            cluster.plaintext(),
         ]
 
     def agent(
@@ -122,7 +123,7 @@ class Mesh:
         host = {"host": "shop.shop.svc.cluster.local" if role.kind == "sidecar" else HOST}
 
         def listening() -> bool:
-            return any(answers(url, status, headers=host) for status in (200, 403, 500))
+            return status_of(url, host) in (200, 403, 500)
 
         return Agent(self._folder / role.name, role, self.istiod, listening)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from serinus_e2e import paths
 
 from . import places
-from .process import Program, answers
+from .process import Program, status_of
 
 HOST = "127.0.0.1:5000"
 IMAGE_TOOL = places.ROOT / "image/image.py"
@@ -17,7 +17,7 @@ IMAGE_TOOL = places.ROOT / "image/image.py"
 
 def registry(folder: Path) -> Program:
     command = [places.program("crane"), "registry", "serve", "--address", HOST]
-    return Program("registry", folder, command, lambda: answers(f"http://{HOST}/v2/"))
+    return Program("registry", folder, command, lambda: status_of(f"http://{HOST}/v2/") == 200)
 
 
 def tool(*arguments: object) -> str:
