@@ -22,6 +22,9 @@ if [ "${1:-}" != --inside ]; then
 fi
 shift
 ip link set lo up
+# For callers of a private network, and of the internet.
+ip address add 10.1.2.3/32 dev lo
+ip address add 203.0.113.5/32 dev lo
 # The agent keeps the modules that it fetches there and nowhere else.
 mkdir -p /var/lib/istio 2>/dev/null || missing "/var/lib/istio is missing: create it, Istio's agent needs it"
 mount -t tmpfs none /var/lib/istio

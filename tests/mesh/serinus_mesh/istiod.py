@@ -63,7 +63,11 @@ class Istiod:
         self._folder, self._kube = folder, kube
         self.mesh_file = folder / "mesh.yaml"
         self.program = Program(
-            "istiod", folder, self._command(), lambda: status_of(f"http://{HTTP}/ready") == 200, ENVIRONMENT
+            "istiod",
+            folder,
+            self._command(),
+            lambda: status_of(f"http://{HTTP}/ready") == 200,
+            ENVIRONMENT,
         )
 
     def _command(self) -> list[object]:

@@ -34,7 +34,9 @@ class Kube:
         self._certificates = folder / "certificates"
         self.kubeconfig = folder / "kubeconfig.yaml"
         self._token = secrets.token_hex(16)
-        self.etcd = Program("etcd", folder, self._etcd(), lambda: status_of(f"{ETCD}/readyz") == 200)
+        self.etcd = Program(
+            "etcd", folder, self._etcd(), lambda: status_of(f"{ETCD}/readyz") == 200
+        )
         self.server = Program("kube-apiserver", folder, self._server(), self._is_ready)
 
     def _etcd(self) -> list[object]:

@@ -56,6 +56,7 @@ class Mesh:
     def __init__(self, folder: Path):
         self._folder, self._stack = folder, ExitStack()
         self.times: dict[str, float] = {}
+        self._agents = 0
 
     def __enter__(self) -> Self:
         began = time.monotonic()
@@ -125,7 +126,9 @@ class Mesh:
         def listening() -> bool:
             return status_of(url, host) in (200, 403, 500)
 
-        return Agent(self._folder / role.name, role, self.istiod, listening)
+        self._agents += 1
+        folder = self._folder / f"{role.name}-{self._agents}"
+        return Agent(folder, role, self.istiod, listening)
 
     def resource(self, kind: str, namespace: str, name: str) -> Resource:
         """One of the shipped resources, to be changed at will."""
