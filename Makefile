@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## lists the targets
-	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: wasm tool ## the filter at target/serinus.wasm and the native tool at target/serinus
@@ -102,7 +102,7 @@ lint-rust: need-rust ## formatting, clippy for both sides, docs without warnings
 		--no-default-features --features plugin --target $(WASM_TARGET)
 
 .PHONY: lint-python
-lint-python: need-envoy ## formatting and mistakes of the Python in tests/ and demo/
+lint-python: need-envoy ## formatting and mistakes of the Python
 	target/venv/bin/ruff format --check demo image tests/e2e tests/mesh
 	target/venv/bin/ruff check demo image tests/e2e tests/mesh
 

@@ -70,6 +70,13 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, proved: Proved) -> Iterator[M
 
 
 @pytest.fixture
+def restored(mesh: Mesh) -> Iterator[None]:
+    """Whatever the test changes, the installation is back after it."""
+    yield
+    mesh.restore()
+
+
+@pytest.fixture
 def gateway(mesh: Mesh) -> Iterator[Client]:
     """A client of the gateway, on the machine that the shipped policy answers questions of."""
     with mesh.client() as client:

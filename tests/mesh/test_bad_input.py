@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from serinus_e2e import oracle, paths
+from serinus_e2e import paths
 from serinus_e2e.client import Client
 from serinus_e2e.envoy import becomes, eventually
 from serinus_mesh import cluster, places
 from serinus_mesh.kube import Refused, Resource
-from serinus_mesh.mesh import CHANGE_SECONDS, SHARE_PPM, Mesh, page, policy_of
-
-INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
+from serinus_mesh.mesh import CHANGE_SECONDS, INSIDE, Mesh, page, policy_of
 
 
 def spec(**fields: object) -> Callable[[Resource], None]:
@@ -52,19 +50,6 @@ def test_the_api_server_refuses_a_wrong_wasmplugin(mesh: Mesh, name: str) -> Non
 
 def test_that_table_is_proved(proved) -> None:
     proved(f"API server: {len(REFUSED)} wrong WasmPlugins refused, each with its reason")
-
-
-@pytest.fixture
-def restored(mesh: Mesh, gateway: Client) -> Iterator[None]:
-    yield
-    mesh.restore()
-    eventually(
-        lambda: (
-            gateway.ask(headers=INSIDE).version == "v2" and page(gateway, "healthz").status == 200
-        ),
-        "the installed plugin is back",
-        CHANGE_SECONDS,
-    )
 
 
 @pytest.mark.usefixtures("restored")

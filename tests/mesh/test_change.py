@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,28 +12,22 @@ from serinus_e2e import oracle, paths
 from serinus_e2e.client import Client
 from serinus_e2e.envoy import eventually
 from serinus_mesh import registry
-from serinus_mesh.mesh import CHANGE_SECONDS, SHARE_PPM, Mesh, page, policy_of, set_share, took
+from serinus_mesh.mesh import (
+    CHANGE_SECONDS,
+    INSIDE,
+    OUTSIDE,
+    SHARE_PPM,
+    Mesh,
+    page,
+    policy_of,
+    set_share,
+    took,
+)
 
-INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
-OUTSIDE = {"x-user-id": oracle.keys_in("shop", SHARE_PPM, oracle.SLOTS, 1)[0]}
 MISSING = f"oci://{registry.HOST}/serinus/none:1"
 
 
-@pytest.fixture(autouse=True)
-def restored(mesh: Mesh, gateway: Client) -> Iterator[None]:
-    yield
-    mesh.restore()
-    eventually(lambda: as_installed(gateway), "the installed policy is back", CHANGE_SECONDS)
-
-
-def as_installed(gateway: Client) -> bool:
-    """The same answer on many connections, and so of both workers."""
-    outside, inside = gateway.ask(headers=OUTSIDE), gateway.ask(headers=INSIDE)
-    return (
-        (outside.version, inside.version) == ("v1", "v2")
-        and outside.reason.get("route") == "shop"
-        and page(gateway, "healthz").status == 200
-    )
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 def version_of(gateway: Client, caller: dict[str, str]) -> str:

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from serinus_e2e import oracle
 from serinus_e2e.client import Client
 from serinus_e2e.envoy import eventually
 from serinus_mesh import cluster, registry
 from serinus_mesh.agent import Agent, Role
 from serinus_mesh.kube import Resource
-from serinus_mesh.mesh import CHANGE_SECONDS, SHARE_PPM, Mesh, page, policy_of, set_share
+from serinus_mesh.mesh import CHANGE_SECONDS, INSIDE, Mesh, page, policy_of, set_share
 
-INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
 PORT = 8090
 
 Cold = Callable[[Callable[[Resource], object]], "ColdStart"]

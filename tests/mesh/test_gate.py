@@ -52,23 +52,18 @@ class Scene:
 
 
 @pytest.fixture
-def scene(mesh: Mesh, gateway: Client) -> Iterator[Scene]:
+def scene(mesh: Mesh, gateway: Client, restored: None) -> Iterator[Scene]:
     with QuickShop("v1") as stable, QuickShop("v2") as canary:
         mesh.kube.apply(
             cluster.pod("shop", "v1", stable.port), cluster.pod("shop", "v2", canary.port)
         )
-        try:
-            with Traffic(cluster.GATEWAY_PORT, HOST, RATE) as traffic:
-                scene = Scene(mesh, gateway, canary, traffic)
-                mesh.kube.apply(scene.plugin())
-                eventually(lambda: traffic.since(0), "the canary is asked", CHANGE_SECONDS)
-                time.sleep(WARMUP_SECONDS + 4)
-                assert scene.gate() == "open"
-                yield scene
-        finally:
-            mesh.restore()
-            # The shops of this test answer without a body.
-            eventually(lambda: gateway.ask().response.text, "the shops are back", CHANGE_SECONDS)
+        with Traffic(cluster.GATEWAY_PORT, HOST, RATE) as traffic:
+            scene = Scene(mesh, gateway, canary, traffic)
+            mesh.kube.apply(scene.plugin())
+            eventually(lambda: traffic.since(0), "the canary is asked", CHANGE_SECONDS)
+            time.sleep(WARMUP_SECONDS + 4)
+            assert scene.gate() == "open"
+            yield scene
 
 
 def test_a_shut_gate_moves_the_subsets_traffic_and_istio_does_not_open_it(

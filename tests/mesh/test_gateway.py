@@ -9,15 +9,9 @@ import pytest
 from serinus_e2e import oracle
 from serinus_e2e.client import Client
 from serinus_e2e.envoy import eventually
-from serinus_mesh.mesh import HOST, SHARE_PPM, Mesh
+from serinus_mesh.mesh import HOST, INSIDE, OUTSIDE, SHARE_PPM, Mesh
 
 STAFF = {"x-employee": "true"}
-
-
-def user(inside: bool) -> dict[str, str]:
-    """A caller whose slot is in the canary's share, or is not."""
-    low, high = (0, SHARE_PPM) if inside else (SHARE_PPM, oracle.SLOTS)
-    return {"x-user-id": oracle.keys_in("shop", low, high, 1)[0]}
 
 
 def test_callers_are_drawn_by_their_key(gateway: Client, proved) -> None:
@@ -30,7 +24,7 @@ def test_callers_are_drawn_by_their_key(gateway: Client, proved) -> None:
 
 
 def test_a_rule_decides_before_the_share(gateway: Client, proved) -> None:
-    answer = gateway.ask(headers={**user(inside=False), **STAFF})
+    answer = gateway.ask(headers={**OUTSIDE, **STAFF})
     assert (answer.version, answer.reason["rule"]) == ("v2", "employees")
     assert answer.received("x-serinus-variant") == ["canary"]
     assert answer.received("x-serinus-route") == ["shop"]
@@ -39,7 +33,7 @@ def test_a_rule_decides_before_the_share(gateway: Client, proved) -> None:
 
 @pytest.mark.parametrize("forged", ["canary", "CANARY", ""])
 def test_nobody_names_a_variant(gateway: Client, forged: str) -> None:
-    answer = gateway.ask(headers={**user(inside=False), "x-serinus-variant": forged})
+    answer = gateway.ask(headers={**OUTSIDE, "x-serinus-variant": forged})
     assert (answer.version, answer.received("x-serinus-variant")) == ("v1", [])
 
 
@@ -53,13 +47,13 @@ def test_an_unknown_caller_gets_a_cookie(gateway: Client) -> None:
 
 
 def test_the_decision_is_told_to_the_services_behind(gateway: Client) -> None:
-    answer = gateway.ask(headers={**user(inside=True), "baggage": "tenant=acme"})
+    answer = gateway.ask(headers={**INSIDE, "baggage": "tenant=acme"})
     assert answer.received("baggage") == ["tenant=acme,serinus=shop:canary"]
 
 
 def test_the_access_log_has_the_filters_field(mesh: Mesh, gateway: Client, proved) -> None:
     path = f"/{secrets.token_hex(8)}"
-    gateway.ask(path, headers=user(inside=True))
+    gateway.ask(path, headers=INSIDE)
     line = mesh.gateway.logged(path)
     said = dict(pair.split("=", 1) for pair in line["serinus"].split())
     assert said == {

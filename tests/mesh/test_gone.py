@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from serinus_e2e import oracle
 from serinus_e2e.client import Client
 from serinus_e2e.envoy import eventually
 from serinus_mesh import cluster
-from serinus_mesh.mesh import CHANGE_SECONDS, SHARE_PPM, Mesh, page, set_share
+from serinus_mesh.mesh import CHANGE_SECONDS, INSIDE, OUTSIDE, Mesh, page, set_share
 
-INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
-OUTSIDE = {"x-user-id": oracle.keys_in("shop", SHARE_PPM, oracle.SLOTS, 1)[0]}
-
-
-@pytest.fixture(autouse=True)
-def restored(mesh: Mesh, gateway: Client) -> Iterator[None]:
-    yield
-    mesh.restore()
-    eventually(
-        lambda: gateway.ask(headers=INSIDE).status == 200 and versions(gateway) == ("v2", "v1"),
-        "all is back",
-        CHANGE_SECONDS,
-    )
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 def versions(gateway: Client) -> tuple[str, str]:

@@ -59,19 +59,17 @@ CHANGES: dict[str, Callable[[Mesh, int], None]] = {
 }
 
 
+@pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("name", CHANGES)
 def test_changes_under_load_lose_nothing(mesh: Mesh, name: str, proved) -> None:
     began = time.monotonic()
-    try:
-        with load() as running:
-            for number in range(ROUNDS):
-                CHANGES[name](mesh, number)
-                time.sleep(0.3)
-            if name == "VirtualService changes":
-                wait_for_mark(running, str(ROUNDS - 1))
-            running.another_round()
-    finally:
-        mesh.restore()
+    with load() as running:
+        for number in range(ROUNDS):
+            CHANGES[name](mesh, number)
+            time.sleep(0.3)
+        if name == "VirtualService changes":
+            wait_for_mark(running, str(ROUNDS - 1))
+        running.another_round()
     assert running.failures == []
     seconds = time.monotonic() - began
     proved(f"{ROUNDS} changes under load: {name}: {running.requests} requests, 0 lost", seconds)

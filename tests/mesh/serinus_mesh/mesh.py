@@ -10,8 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import yaml
 
+from serinus_e2e import oracle
 from serinus_e2e.client import Answer, Client
 from serinus_e2e.envoy import eventually
 from serinus_e2e.shop import Shop
@@ -20,13 +22,17 @@ from . import cluster, places, registry
 from .agent import Agent, Role, sidecar
 from .front import Front
 from .istiod import Istiod
-from .kube import Kube, Resource, kustomize, namespace
+from .kube import Kube, Refused, Resource, kustomize, namespace
 from .process import status_of
 
 HOST = "shop.example.com"
+SERVICE = "shop.shop.svc.cluster.local"
 PAGE_HOST = "serinus.internal"
 SHARE = "20%"
 SHARE_PPM = 200_000
+# A caller whose slot is in the canary's share, and one whose slot is not.
+INSIDE = {"x-user-id": oracle.keys_in("shop", 0, SHARE_PPM, 1)[0]}
+OUTSIDE = {"x-user-id": oracle.keys_in("shop", SHARE_PPM, oracle.SLOTS, 1)[0]}
 # A change is in force in about 0.2 s; a machine that compiles beside it may need far longer.
 CHANGE_SECONDS = 60.0
 
@@ -85,17 +91,26 @@ class Mesh:
         self.istiod = enter(Istiod(folder / "istiod", self.kube))
         self.times["istiod"] = self.istiod.program.ready_after
         self.kube.apply(self.istiod.webhook())
-        self.front = enter(Front(cluster.EGRESS, "shop.shop.svc.cluster.local"))
+        self.front = enter(Front(cluster.EGRESS, SERVICE))
         self.kube.apply(*self.beside())
         self.shipped = installation(folder / "install", self.image)
-        eventually(self._apply_shipped, "the webhook serves", CHANGE_SECONDS)
+        eventually(self._apply_shipped, "istiod's webhook answers", CHANGE_SECONDS)
         self.gateway = enter(self.agent(Role("gateway", "istio-ingress", {"istio": "ingress"}, 0)))
         self.times["gateway"] = self.gateway.program.ready_after
         self.web = enter(self.agent(sidecar("web", "web", 1), cluster.EGRESS))
         self.times["sidecar"] = self.web.program.ready_after
+        egress = f"http://{cluster.EGRESS[0]}:{cluster.EGRESS[1]}"
+        self._application = enter(httpx.Client(base_url=egress, timeout=20))
+        with self.client() as client:
+            self._policy = policy_in_force(client)
 
     def _apply_shipped(self) -> bool:
-        self.kube.apply(*self.shipped)
+        try:
+            self.kube.apply(*self.shipped)
+        except Refused as refused:
+            if "failed calling webhook" in str(refused):
+                return False
+            raise
         return True
 
     def push(self) -> None:
@@ -121,7 +136,7 @@ class Mesh:
     ) -> Agent:
         """A proxy that is ready when something answers on its listener."""
         url = f"http://{listens[0]}:{listens[1]}/"
-        host = {"host": "shop.shop.svc.cluster.local" if role.kind == "sidecar" else HOST}
+        host = {"host": SERVICE if role.kind == "sidecar" else HOST}
 
         def listening() -> bool:
             return status_of(url, host) in (200, 403, 500)
@@ -143,8 +158,24 @@ class Mesh:
         return self.resource("WasmPlugin", namespace, "serinus")
 
     def restore(self) -> None:
-        """Back to what was installed."""
+        """Back to what was installed, at both proxies."""
         self.kube.apply(*self.beside(), *self.shipped)
+        with self.client() as client:
+            eventually(lambda: self._is_as_installed(client), "all is back", CHANGE_SECONDS)
+
+    def _is_as_installed(self, client: Client) -> bool:
+        answers = [client.ask(headers=OUTSIDE), client.ask(headers=INSIDE)]
+        answers += [self.from_application(OUTSIDE), self.from_application(INSIDE)]
+        return (
+            # The shops of some tests answer without a body.
+            all(answer.status == 200 and answer.response.text for answer in answers)
+            and [answer.version for answer in answers] == ["v1", "v2"] * 2
+            and policy_in_force(client) == self._policy
+        )
+
+    def from_application(self, headers: dict[str, str], host: str = SERVICE) -> Answer:
+        """A call of the service that the pod's application makes by way of its sidecar."""
+        return Answer(self._application.get("/", headers={"host": host, **headers}))
 
     def client(self) -> Client:
         return Client(cluster.GATEWAY_PORT, http2=False)
@@ -162,6 +193,12 @@ def set_share(plugin: Resource, share: str) -> Resource:
 def page(client: Client, name: str) -> Answer:
     """One of the filter's own pages."""
     return client.ask(f"/serinus/{name}", host=PAGE_HOST, explain=False)
+
+
+def policy_in_force(client: Client) -> str:
+    """Differs for every text of a policy; empty while the newest one is refused, or without one."""
+    answer = page(client, "healthz")
+    return answer.response.json()["policy"]["version"] if answer.status == 200 else ""
 
 
 def took(change: Callable[[], object], seen: Callable[[], object], what: str) -> float:
