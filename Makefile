@@ -82,11 +82,12 @@ test-envoy-gateway: wasm need-envoy ## the filter and its manifest in a real Env
 	tests/mesh/inside.sh $(PYTHON) -m pytest -c tests/mesh/pytest.ini tests/mesh/envoy_gateway.py
 
 .PHONY: image
-image: wasm ## the filter as an OCI image, at target/image; prints its digest (SOURCE=https://… names the source)
+image: wasm need-python ## the filter as an OCI image, at target/image; prints its digest (SOURCE=https://… names the source)
 	@python3 image/image.py build --source '$(SOURCE)'
 
 .PHONY: push
 push: image ## sends it to a registry: make push REF=registry.example.com/serinus/serinus:0.1.0
+	@test -n '$(REF)' || { echo "serinus: say where: make push REF=HOST/REPOSITORY:TAG" >&2; exit 1; }
 	@python3 image/image.py push '$(REF)'
 
 .PHONY: lint
@@ -138,6 +139,11 @@ need-envoy:
 .PHONY: need-prometheus
 need-prometheus:
 	@tests/e2e/prometheus.sh
+
+.PHONY: need-python
+need-python:
+	@python3 -c 'import tomllib' 2>/dev/null || \
+		{ echo "serinus: Python is missing or too old: install Python 3.11 or newer" >&2; exit 1; }
 
 .PHONY: need-mesh
 need-mesh:

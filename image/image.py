@@ -30,7 +30,8 @@ def labels(source: str) -> Labels:
         source = remote
     if not source:
         print("serinus: the image names no source: say SOURCE=https://…", file=sys.stderr)
-    return Labels(version, git("rev-parse", "HEAD"), source)
+    commit = git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return Labels(version, commit, source)
 
 
 def build(wasm: Path, folder: Path, source: str) -> None:
