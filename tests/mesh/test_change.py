@@ -86,14 +86,12 @@ def test_the_plugin_comes_from_a_registry(
 
 def check_repushed(mesh: Mesh, gateway: Client, plugin, folder: Path, proved) -> None:
     """IfNotPresent keeps the module that a tag had; Always takes the one that it has."""
-    other = folder / "other.wasm"
-    other.write_bytes(with_version(paths.wasm().read_bytes()))
-    registry.build(folder / "image", wasm=other)
+    registry.build(folder / "image", registry.other_module(folder))
     registry.push(folder / "image", "serinus/re-pushed-tag:2")
     crate = paths.crate_version()
     for policy, version, share, expected in [
         ("IfNotPresent", crate, "0%", "v1"),
-        ("Always", OTHER_VERSION, "100%", "v2"),
+        ("Always", registry.OTHER_VERSION, "100%", "v2"),
     ]:
         changed = set_share(copy.deepcopy(plugin), share)
         changed["spec"]["imagePullPolicy"] = policy
@@ -105,16 +103,6 @@ def check_repushed(mesh: Mesh, gateway: Client, plugin, folder: Path, proved) ->
         )
         assert version in page(gateway, "version").response.text
     proved("re-pushed tag: IfNotPresent keeps the old module, Always takes the new one")
-
-
-OTHER_VERSION = "9.9.9"
-
-
-def with_version(wasm: bytes) -> bytes:
-    """The same module that says another version of itself, of the same length."""
-    version = paths.crate_version().encode()
-    assert len(version) == len(OTHER_VERSION) and version in wasm
-    return wasm.replace(version, OTHER_VERSION.encode())
 
 
 def test_a_bad_policy_leaves_the_last_good_one_and_says_so(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from serinus_e2e.client import Client
 from serinus_e2e.envoy import eventually
 from serinus_e2e.quick import QuickShop
 from serinus_e2e.traffic import Traffic
-from serinus_mesh import cluster
+from serinus_mesh import cluster, registry
 from serinus_mesh.kube import Resource
 from serinus_mesh.mesh import CHANGE_SECONDS, HOST, Mesh, page, policy_of, set_share
 
@@ -67,7 +68,7 @@ def scene(mesh: Mesh, gateway: Client, restored: None) -> Iterator[Scene]:
 
 
 def test_a_shut_gate_moves_the_subsets_traffic_and_istio_does_not_open_it(
-    scene: Scene, proved
+    scene: Scene, tmp_path: Path, proved
 ) -> None:
     began = time.monotonic()
     scene.canary.behave(fail=1.0)
@@ -83,7 +84,12 @@ def test_a_shut_gate_moves_the_subsets_traffic_and_istio_does_not_open_it(
     other_vm["spec"]["vmConfig"] = {"env": [{"name": "ANY", "value": "other"}]}
     stays_shut(scene, "a new VM", other_vm)
     assert scene.vms_created() > before, "the change was to start a new VM"
-    proved("gateway: the gate stays shut through WasmPlugin updates, a new VM among them")
+    registry.build(tmp_path / "image", registry.other_module(tmp_path))
+    upgraded = scene.plugin(tolerance=1.5)
+    upgraded["spec"]["url"] = "oci://" + registry.push(tmp_path / "image", "serinus/serinus:2")
+    stays_shut(scene, "another version of the filter", upgraded)
+    assert registry.OTHER_VERSION in page(scene.client, "version").response.text
+    proved("gateway: the gate stays shut through a new setting, a new VM and a new filter")
 
     scene.mesh.kube.apply(scene.plugin(revision="2"))
     eventually(lambda: scene.gate() == "open", "a new revision starts afresh", CHANGE_SECONDS)

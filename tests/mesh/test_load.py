@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from serinus_e2e.envoy import eventually
 from serinus_e2e.load import Load
-from serinus_mesh import cluster
+from serinus_mesh import cluster, registry
 from serinus_mesh.mesh import CHANGE_SECONDS, Mesh, set_share
 
 USERS = [f"user-{number}" for number in range(40)]
@@ -44,6 +45,13 @@ def break_and_mend(mesh: Mesh, number: int) -> None:
     mesh.kube.apply(set_share(mesh.plugin(), "250%" if number % 2 else "20%"))
 
 
+def upgrade_and_roll_back(mesh: Mesh, number: int) -> None:
+    plugin = mesh.plugin()
+    if number % 2:
+        plugin["spec"]["url"] = f"oci://{registry.HOST}/serinus/upgrade:1"
+    mesh.kube.apply(plugin)
+
+
 def take_out_and_put_back(mesh: Mesh, number: int) -> None:
     if number % 2:
         mesh.kube.delete(mesh.plugin())
@@ -55,13 +63,16 @@ CHANGES: dict[str, Callable[[Mesh, int], None]] = {
     "VirtualService changes": change_routes,
     "shares go up and down": change_share,
     "bad policies come and go": break_and_mend,
+    "upgrades and roll-backs": upgrade_and_roll_back,
     "the plugin goes and comes": take_out_and_put_back,
 }
 
 
 @pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("name", CHANGES)
-def test_changes_under_load_lose_nothing(mesh: Mesh, name: str, proved) -> None:
+def test_changes_under_load_lose_nothing(mesh: Mesh, name: str, tmp_path: Path, proved) -> None:
+    registry.build(tmp_path / "image", registry.other_module(tmp_path))
+    registry.push(tmp_path / "image", "serinus/upgrade:1")
     began = time.monotonic()
     with load() as running:
         for number in range(ROUNDS):

@@ -12,6 +12,7 @@ from . import places
 from .process import Program, status_of
 
 HOST = "127.0.0.1:5000"
+OTHER_VERSION = "9.9.9"
 IMAGE_TOOL = places.ROOT / "image/image.py"
 
 
@@ -33,6 +34,15 @@ def build(layout: Path, wasm: Path | None = None, source: str = "https://example
     """Writes the image of a filter, the built one by default; returns its digest."""
     wasm = wasm or paths.wasm()
     return tool("build", "--layout", layout, "--wasm", wasm, "--source", source)
+
+
+def other_module(folder: Path) -> Path:
+    """The filter as of another version: the same, but for what it says of itself."""
+    version, wasm = paths.crate_version().encode(), paths.wasm().read_bytes()
+    assert len(version) == len(OTHER_VERSION) and version in wasm
+    other = folder / "other.wasm"
+    other.write_bytes(wasm.replace(version, OTHER_VERSION.encode()))
+    return other
 
 
 def push(layout: Path, name: str, host: str = HOST) -> str:
