@@ -172,6 +172,14 @@ def test_the_guard_keeps_callers_out_while_the_plugin_is_missing(
     without_plugin.append(envoyfilter("guard"))
     mesh.kube.apply(*without_plugin)
     becomes(reached, ["v1"] * 3, "the guard is in force", CHANGE_SECONDS)
+    mesh.kube.apply(mesh.plugin())
+    with mesh.client() as client:
+        eventually(
+            lambda: client.ask(headers=INSIDE).version == "v2",
+            "the filter beside the guard",
+            CHANGE_SECONDS,
+        )
+    assert reached() == ["v1"] * 3
     proved("guard EnvoyFilter: nobody names a variant while the plugin is missing")
 
 
