@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## lists the targets
-	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: wasm tool ## the filter at target/serinus.wasm and the native tool at target/serinus
@@ -72,6 +72,24 @@ test-host: wasm ## the compiled filter against a strict fake host
 test-e2e: wasm need-envoy need-prometheus ## the filter in real Envoys of two versions
 	$(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e
 
+.PHONY: test-mesh
+test-mesh: wasm need-envoy need-mesh ## the filter and its manifests in a real Istio: API server, istiod, agent, Envoy, registry
+	tests/mesh/inside.sh $(PYTHON) -m pytest -c tests/mesh/pytest.ini tests/mesh
+
+.PHONY: test-envoy-gateway
+test-envoy-gateway: wasm need-envoy ## the filter and its manifest in a real Envoy Gateway; not part of CI
+	tests/mesh/build.sh envoy-gateway
+	tests/mesh/inside.sh $(PYTHON) -m pytest -c tests/mesh/pytest.ini tests/mesh/envoy_gateway.py
+
+.PHONY: image
+image: wasm need-python ## the filter as an OCI image, at target/image; prints its digest (SOURCE=https://… names the source)
+	@python3 image/image.py build --source '$(SOURCE)'
+
+.PHONY: push
+push: image ## sends it to a registry: make push REF=registry.example.com/serinus/serinus:0.1.0
+	@test -n '$(REF)' || { echo "serinus: say where: make push REF=HOST/REPOSITORY:TAG" >&2; exit 1; }
+	@python3 image/image.py push '$(REF)'
+
 .PHONY: lint
 lint: lint-rust lint-python lint-deny ## formatting, clippy, docs, licences
 
@@ -85,9 +103,9 @@ lint-rust: need-rust ## formatting, clippy for both sides, docs without warnings
 		--no-default-features --features plugin --target $(WASM_TARGET)
 
 .PHONY: lint-python
-lint-python: need-envoy ## formatting and mistakes of the Python in tests/ and demo/
-	target/venv/bin/ruff format --check demo tests/e2e
-	target/venv/bin/ruff check demo tests/e2e
+lint-python: need-envoy ## formatting and mistakes of the Python
+	target/venv/bin/ruff format --check demo image tests/e2e tests/mesh
+	target/venv/bin/ruff check demo image tests/e2e tests/mesh
 
 .PHONY: lint-deny
 lint-deny: need-rust $(DENY) ## licences, bans and sources of all dependencies
@@ -121,6 +139,15 @@ need-envoy:
 .PHONY: need-prometheus
 need-prometheus:
 	@tests/e2e/prometheus.sh
+
+.PHONY: need-python
+need-python:
+	@python3 -c 'import tomllib' 2>/dev/null || \
+		{ echo "serinus: Python is missing or too old: install Python 3.11 or newer" >&2; exit 1; }
+
+.PHONY: need-mesh
+need-mesh:
+	@tests/mesh/build.sh
 
 # Tools that Cargo builds once, each in a folder of its version.
 

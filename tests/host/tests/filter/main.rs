@@ -15,6 +15,7 @@ mod gates_calm;
 mod gates_kept;
 mod host_calls;
 mod host_faults;
+mod imports;
 mod lease;
 mod pages;
 mod policies;
