@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 
 import pytest
@@ -84,6 +85,12 @@ def test_the_metrics_have_their_labels_at_the_proxys_prometheus_port(
     raw = [line for line in mesh.gateway.scrape() if line.startswith("route")]
     assert not raw, f"names that are no labels: {raw[:3]}"
     proved("gateway: metrics with labels at port 15090, by extraStatTags")
+
+
+def test_envoy_holds_little_of_a_shadows_answer(mesh: Mesh, proved) -> None:
+    runtime = json.loads(mesh.gateway.admin("/runtime"))["entries"]
+    assert runtime["http.async_response_buffer_limit"]["final_value"] == "1048576"
+    proved("gateway: a shadow's answers are bounded, by runtimeValues")
 
 
 def test_all_hosts_are_protected_and_only_the_routes_are_drawn(gateway: Client) -> None:
