@@ -57,12 +57,13 @@ def test_the_access_log_has_the_filters_field(mesh: Mesh, gateway: Client, prove
     gateway.ask(path, headers=INSIDE)
     line = mesh.gateway.logged(path)
     said = dict(pair.split("=", 1) for pair in line["serinus"].split())
+    # One in some sixty is among the slowest, whatever the version does.
+    assert said.pop("outcome") in ("ok", "slow")
     assert said == {
         "route": "shop",
         "variant": "canary",
         "reason": "share",
         "gate": "open",
-        "outcome": "ok",
     }
     assert line["upstream"].startswith("outbound|80|canary|shop.shop.svc.cluster.local")
     proved("gateway: the access log has route, variant, reason, gate and outcome")
