@@ -149,14 +149,16 @@ need-python:
 need-mesh:
 	@tests/mesh/build.sh
 
-# Tools that Cargo builds once, each in a folder of its version.
+# Tools that Cargo builds once, each in a folder of its version. They run for seconds, so that making
+# them fast takes longer than it saves.
+QUICK_BUILD := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 $(TOOLS)/wasm-bindgen-%/bin/wasm-bindgen-test-runner:
-	cargo install --quiet wasm-bindgen-cli --version $* --root $(TOOLS)/wasm-bindgen-$*
+	$(QUICK_BUILD) cargo install --quiet wasm-bindgen-cli --version $* --root $(TOOLS)/wasm-bindgen-$*
 
 $(TOOLS)/binaryen-%/node_modules/binaryen/bin/wasm-opt:
 	npm install --silent --no-fund --no-audit --prefix $(TOOLS)/binaryen-$* binaryen@$*
 	@touch $@
 
 $(TOOLS)/cargo-deny-%/bin/cargo-deny:
-	cargo install --quiet --locked cargo-deny --version $* --root $(TOOLS)/cargo-deny-$*
+	$(QUICK_BUILD) cargo install --quiet --locked cargo-deny --version $* --root $(TOOLS)/cargo-deny-$*
