@@ -149,6 +149,22 @@ pub fn address(text: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
+/// Requests for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::Header;
+
+    /// Header lines, those of the request line first.
+    pub fn lines<'r>(
+        first: &[(&'r str, &'r str)],
+        others: &[(&'r str, &'r str)],
+    ) -> Vec<Header<'r>> {
+        let all = first.iter().chain(others);
+        all.map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use super::condition::Condition;
 use crate::policy;
+use crate::request::testing::lines;
 use crate::request::{Request, address};
 
 /// Runs `test` with a request from 192.0.2.7.
@@ -11,15 +12,7 @@ pub fn with_request<T>(
     headers: &[(&str, &str)],
     test: impl FnOnce(&Request<'_>) -> T,
 ) -> T {
-    let mut lines: Vec<(&[u8], &[u8])> = vec![
-        (b":method", method.as_bytes()),
-        (b":path", target.as_bytes()),
-    ];
-    lines.extend(
-        headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
-    );
+    let lines = lines(&[(":method", method), (":path", target)], headers);
     let source = || address(b"192.0.2.7:4711");
     test(&Request::new(&lines, &source))
 }

@@ -34,6 +34,14 @@ pub enum Flush {
 }
 
 impl Flush {
+    /// What it means that the host took something so: nothing waits the last time.
+    pub fn settles(self, taken: Taken) -> Taken {
+        match (self, taken) {
+            (Self::Last, Taken::Later) => Taken::Lost,
+            (_, taken) => taken,
+        }
+    }
+
     /// Whether the route at `index` is due.
     pub fn takes(self, index: usize) -> bool {
         match self {
@@ -134,11 +142,10 @@ impl Counting {
             .collect();
         let worked = !due.is_empty();
         if worked {
-            let taken = match self.ledger.add(&due, self.now.get()) {
-                Taken::Later if which == Flush::Last => Taken::Lost,
-                Taken::Later => return true,
-                taken => taken,
-            };
+            let taken = which.settles(self.ledger.add(&due, self.now.get()));
+            if taken == Taken::Later {
+                return true;
+            }
             for (index, route) in routes.iter_mut().enumerate() {
                 if is_due(index, route) {
                     stats.tell_route(index, route.delta());

@@ -230,7 +230,7 @@ impl Shadows {
     ) {
         let outlived = !matches!(which, Flush::Turn(_));
         let mut settled = Vec::new();
-        let taken = store::swap(&key(&policy.name, bundle), |value| {
+        let change = |value: Option<&[u8]>| {
             let known = value.map(kept::read).unwrap_or_default();
             let added = |(name, index): &(&'_ str, usize)| {
                 let stored = known.iter().find(|(known, _)| known == name);
@@ -249,9 +249,10 @@ impl Shadows {
                 .iter()
                 .filter(|(name, _)| !is_new(name) && stays(name));
             kept::write(new.chain(others.map(|(name, bytes)| (*name, bytes.to_vec()))))
-        });
-        let lost = taken == Taken::Lost || (taken == Taken::Later && which == Flush::Last);
-        if taken == Taken::Later && !lost {
+        };
+        let taken = store::swap(|| key(&policy.name, bundle), change, || ());
+        let taken = which.settles(taken);
+        if taken == Taken::Later {
             return;
         }
         for ((_, index), added) in routes.iter().zip(settled) {
@@ -259,7 +260,7 @@ impl Shadows {
             if let (Some(tally), Some(stats)) = (added.and_then(settle), stats.shadow(*index)) {
                 stats.tell(&tally);
             }
-            stats.dropped(u64::from(lost));
+            stats.dropped(u64::from(taken == Taken::Lost));
         }
     }
 }

@@ -111,32 +111,29 @@ impl Ledger {
 
     /// Adds what `routes` counted.
     pub fn add(&self, routes: &[&RouteHealth], now: Millis) -> Taken {
-        for _ in 0..ledger::TRIES {
-            let key = ledger::key(&self.name, self.slot.get());
-            let Ok((value, number)) = host::shared_with_number(&key) else {
-                return Taken::Lost;
-            };
-            let value = ledger::added(value.as_deref(), routes.iter().copied(), now);
-            match host::swap_shared(&key, &value, number) {
-                Ok(true) => return Taken::Now,
-                Ok(false) => self.slot.set(self.slot.get().wrapping_add(1)),
-                Err(_) => return Taken::Lost,
-            }
-        }
-        Taken::Later
+        swap(
+            || ledger::key(&self.name, self.slot.get()),
+            |value| ledger::added(value, routes.iter().copied(), now),
+            || self.slot.set(self.slot.get().wrapping_add(1)),
+        )
     }
 }
 
 /// Puts what `change` makes of the value at `key` in its place, unless other workers are quicker
-/// [`ledger::TRIES`] times.
-pub fn swap(key: &str, mut change: impl FnMut(Option<&[u8]>) -> Vec<u8>) -> Taken {
+/// [`ledger::TRIES`] times; each time `refused` may choose another key.
+pub fn swap(
+    key: impl Fn() -> String,
+    mut change: impl FnMut(Option<&[u8]>) -> Vec<u8>,
+    refused: impl Fn(),
+) -> Taken {
     for _ in 0..ledger::TRIES {
-        let Ok((value, number)) = host::shared_with_number(key) else {
+        let key = key();
+        let Ok((value, number)) = host::shared_with_number(&key) else {
             return Taken::Lost;
         };
-        match host::swap_shared(key, &change(value.as_deref()), number) {
+        match host::swap_shared(&key, &change(value.as_deref()), number) {
             Ok(true) => return Taken::Now,
-            Ok(false) => {}
+            Ok(false) => refused(),
             Err(_) => return Taken::Lost,
         }
     }

@@ -5,7 +5,7 @@ use super::shadows::key;
 use super::store;
 use crate::gate::{Pair, Sample, Shadowed};
 use crate::health::kept;
-use crate::policy::Policy;
+use crate::policy::{Policy, Shadow};
 use crate::shadow::stored::Stored;
 use crate::shadow::verdict::{self, Evidence, Report, Rule, Verdict};
 
@@ -35,91 +35,113 @@ impl AllStored {
         )
     }
 
-    /// That of a route, if any worker has stored it.
-    fn of(&self, route: &str) -> Option<&Stored> {
-        let (_, stored) = self.0.iter().find(|(name, _)| name == route)?;
-        Some(stored)
+    /// Takes that of a route, if any worker has stored it.
+    fn take(&mut self, route: &str) -> Option<Stored> {
+        let place = self.0.iter().position(|(name, _)| name == route)?;
+        Some(self.0.swap_remove(place).1)
     }
 }
 
 /// The shadow of one route, as all workers together know it.
-#[derive(Debug, Default)]
-pub struct Known {
+#[derive(Debug)]
+pub struct Known<'r> {
     /// What was counted and found.
     pub stored: Stored,
-    rule: Option<Rule>,
+    rule: Option<&'r Rule>,
 }
 
-impl Known {
-    /// That of the route at `index`; none if it has no shadow.
-    pub fn of(policy: &Policy, index: usize, stored: &AllStored) -> Option<Self> {
+impl Known<'_> {
+    /// The verdict and what it rests on; none if answers are not compared.
+    pub fn report(&self) -> Option<Report<'_>> {
+        Some(self.stored.evidence.as_ref()?.report(self.rule?))
+    }
+}
+
+/// What is kept of a route that has a shadow.
+#[derive(Debug)]
+struct OfRoute {
+    /// By which it is judged; none if answers are not compared.
+    rule: Option<Rule>,
+    /// The equal and the differing pairs that its gate was told of.
+    told: Option<(u64, u64)>,
+}
+
+/// The verdicts on the routes of a policy.
+#[derive(Debug)]
+pub struct Verdicts(Vec<Option<OfRoute>>);
+
+impl Verdicts {
+    /// Nothing was told yet.
+    pub fn new(policy: &Policy) -> Self {
+        let of_route = |shadow: &Shadow| OfRoute {
+            rule: shadow
+                .settings
+                .comparing
+                .as_ref()
+                .map(|of| Rule::new(of.verdict)),
+            told: None,
+        };
+        let shadows = policy.shadows.iter();
+        Self(
+            shadows
+                .map(|shadow| shadow.as_ref().map(of_route))
+                .collect(),
+        )
+    }
+
+    /// What is known of the route at `index`, taken out of `stored`; none if it has no shadow.
+    pub fn known(
+        &self,
+        policy: &Policy,
+        index: usize,
+        stored: &mut AllStored,
+    ) -> Option<Known<'_>> {
+        let rule = self.0.get(index)?.as_ref()?.rule.as_ref();
         let route = policy.assigner.routes.get(index)?;
-        let settings = &policy.shadows.get(index)?.as_ref()?.settings;
-        let rule = settings.comparing.as_ref().map(|of| Rule::new(of.verdict));
-        let mut stored = stored.of(&route.name).cloned().unwrap_or_default();
-        if let Some(rule) = &rule {
+        let mut stored = stored.take(&route.name).unwrap_or_default();
+        if let Some(rule) = rule {
             // What is about another revision is no evidence about this one.
             let known = stored.evidence.filter(|evidence| evidence.is_about(rule));
             stored.evidence = Some(known.unwrap_or_else(|| Evidence::new(rule)));
         }
-        Some(Self { stored, rule })
+        Some(Known { stored, rule })
     }
 
-    /// The verdict and what it rests on; none if answers are not compared.
-    pub fn report(&self) -> Option<Report<'_>> {
-        Some(self.stored.evidence.as_ref()?.report(self.rule.as_ref()?))
-    }
-}
-
-/// The pairs that were told to each route's gate.
-#[derive(Debug, Default)]
-pub struct Verdicts {
-    told: Vec<Option<(u64, u64)>>,
-}
-
-impl Verdicts {
     /// Shows the verdict on the route at `index`, and gives what its gate is to be told.
     pub fn look(
         &mut self,
         in_force: &InForce,
         policy: &Policy,
         index: usize,
-        stored: &AllStored,
+        stored: &mut AllStored,
     ) -> Option<Shadowed> {
-        let known = Known::of(policy, index, stored)?;
-        let report = known.report()?;
+        let known = self.known(policy, index, stored)?;
+        let verdict = known.report()?.verdict;
         if let Some(stats) = in_force.stats.shadow(index) {
-            stats.show(report.verdict);
+            stats.show(verdict);
         }
         let raw = known.stored.tally.pairs(verdict::Pair::Raw);
-        let (pairs, differing) = self.came(index, raw);
-        let failed = (report.verdict == Verdict::Fail).then(|| Pair {
+        let failed = (verdict == Verdict::Fail).then(|| Pair {
             stable: sample(known.stored.tally.pairs(verdict::Pair::Noise)),
             canary: sample(raw),
         });
+        let (pairs, differing) = self.0.get_mut(index)?.as_mut()?.came(raw);
         Some(Shadowed {
             pairs,
             differing,
             failed,
         })
     }
+}
 
+impl OfRoute {
     /// The pairs, and those that differed, since the last look; none at the first.
-    fn came(&mut self, index: usize, (equal, differing): (u64, u64)) -> (u64, u64) {
-        if self.told.len() <= index {
-            self.told.resize(index.saturating_add(1), None);
-        }
-        let Some(told) = self.told.get_mut(index) else {
-            return (0, 0);
-        };
-        let (was_equal, was_differing) = told
-            .replace((equal, differing))
-            .unwrap_or((equal, differing));
+    fn came(&mut self, (equal, differing): (u64, u64)) -> (u64, u64) {
+        let told = self.told.replace((equal, differing));
+        let (was_equal, was_differing) = told.unwrap_or((equal, differing));
         let differing = differing.saturating_sub(was_differing);
-        (
-            equal.saturating_sub(was_equal).saturating_add(differing),
-            differing,
-        )
+        let equal = equal.saturating_sub(was_equal);
+        (equal.saturating_add(differing), differing)
     }
 }
 

@@ -76,7 +76,7 @@ impl Watch {
         let watch = Self {
             routes,
             gates,
-            verdicts: Verdicts::default(),
+            verdicts: Verdicts::new(policy),
             bundle: 0,
             told_slow,
         };
@@ -87,11 +87,11 @@ impl Watch {
     pub fn look(&mut self, in_force: &InForce, policy: &Policy, turn: usize, now: Millis) {
         let slots = store::slots(&policy.name);
         let reading = Reading::of(slots.iter().map(Vec::as_slice));
-        let shadows = AllStored::read(policy, |index| turns::of(index) == turn);
+        let mut shadows = AllStored::read(policy, |index| turns::of(index) == turn);
         let routes = self.routes.iter_mut().enumerate();
         for (index, watch) in routes.filter(|(index, _)| turns::of(*index) == turn) {
             let came = watch.look(&reading, now);
-            let shadowed = self.verdicts.look(in_force, policy, index, &shadows);
+            let shadowed = self.verdicts.look(in_force, policy, index, &mut shadows);
             let came = came.as_deref();
             let changed = self
                 .gates
@@ -178,9 +178,10 @@ pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
     let gates = policy.gates.iter().enumerate();
     let gates = gates.map(|(index, settings)| views(watch.gates.of(index), settings));
     let gates: Vec<(Vec<Option<GateView<'_>>>, Option<BudgetView>)> = gates.collect();
-    let stored = AllStored::read(policy, |_| true);
-    let known = (0..policy.shadows.len()).map(|index| Known::of(policy, index, &stored));
-    let known: Vec<Option<Known>> = known.collect();
+    let mut stored = AllStored::read(policy, |_| true);
+    let places = 0..policy.shadows.len();
+    let known = places.map(|index| watch.verdicts.known(policy, index, &mut stored));
+    let known: Vec<Option<Known<'_>>> = known.collect();
     let reports = known.iter().map(|known| known.as_ref()?.report());
     let reports: Vec<Option<Report<'_>>> = reports.collect();
     let shadows = known.iter().zip(&reports).map(|(known, report)| {

@@ -301,14 +301,8 @@ impl RouteShadow {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{settings, with_request};
+    use super::super::testing::{ANSWER, settings, with_request};
     use super::*;
-
-    const HEAD: [Line<'static>; 3] = [
-        (b":status", b"200"),
-        (b"content-type", b"application/json"),
-        (b"x-envoy-upstream-service-time", b"1"),
-    ];
 
     struct Proxy {
         route: RouteShadow,
@@ -334,7 +328,7 @@ mod tests {
             assert_eq!(self.route.sent(call.id, Some(self.token), Moment(0)), None);
             let body = answer(call.leg, self.token);
             let received = Received {
-                headers: &HEAD,
+                headers: &ANSWER,
                 body: body.as_bytes(),
                 body_size: body.len(),
                 trailers: &[],
@@ -357,7 +351,7 @@ mod tests {
             })?;
             let call = self.route.request_ended(id).unwrap();
             self.route
-                .primary_headers(id, 200, HEAD[1..].iter().copied());
+                .primary_headers(id, 200, ANSWER[1..].iter().copied());
             self.route
                 .primary_chunk(id, answer(Leg::Stable, 0).as_bytes());
             let early = self.route.primary_ended(id, true, Moment(0));

@@ -1,10 +1,12 @@
 //! Settings and requests for the tests of this folder.
 
 use super::budget::Limits;
+use super::capture::Line;
 use super::compare::{self, IgnoreRules};
 use super::settings::{Comparing, Settings};
 use super::verdict;
 use crate::request::Request;
+use crate::request::testing::lines;
 use std::time::Duration;
 
 /// Everything that may be is copied and compared.
@@ -39,16 +41,18 @@ pub fn with_request<T>(
     headers: &[(&str, &str)],
     test: impl FnOnce(&Request<'_>) -> T,
 ) -> T {
-    let mut lines: Vec<(&[u8], &[u8])> = vec![
-        (b":method", method.as_bytes()),
-        (b":path", target.as_bytes()),
-        (b":authority", b"shop"),
-        (b":scheme", b"https"),
+    let own = [
+        (":method", method),
+        (":path", target),
+        (":authority", "shop"),
+        (":scheme", "https"),
     ];
-    lines.extend(
-        headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
-    );
-    test(&Request::new(&lines, &|| None))
+    test(&Request::new(&lines(&own, headers), &|| None))
 }
+
+/// The header lines of a version's own answer in JSON.
+pub const ANSWER: [Line<'static>; 3] = [
+    (b":status", b"200"),
+    (b"content-type", b"application/json"),
+    (b"x-envoy-upstream-service-time", b"1"),
+];

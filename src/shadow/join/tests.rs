@@ -3,16 +3,11 @@
 use super::*;
 use crate::shadow::capture::{Line, Received};
 use crate::shadow::sample::Skipped;
-use crate::shadow::testing::{settings, with_request};
+use crate::shadow::testing::{ANSWER, settings, with_request};
 use proptest::prelude::*;
 
 const RAW: u64 = u64::MAX;
 const NOISE: u64 = 0;
-const OK: [Line<'static>; 3] = [
-    (b":status", b"200"),
-    (b"content-type", b"application/json"),
-    (b"x-envoy-upstream-service-time", b"1"),
-];
 
 struct Scene {
     settings: Settings,
@@ -57,7 +52,7 @@ impl Scene {
     }
 
     fn primary(&mut self, id: Id, body: &str) -> Option<Step> {
-        let lines = OK[1..].iter().copied();
+        let lines = ANSWER[1..].iter().copied();
         self.table.primary_headers(&self.settings, id, 200, lines);
         for chunk in body.as_bytes().chunks(3) {
             self.table.primary_chunk(&self.settings, id, chunk);
@@ -111,12 +106,12 @@ fn equal_answers_are_joined_whichever_comes_first() {
     let (id, leg) = scene.sent(RAW);
     assert_eq!(leg, Leg::Candidate);
     assert_eq!(scene.primary(id, r#"{"a": 1}"#), None);
-    let (found, kept) = joined(scene.answered(&OK, r#"{"a":1.0}"#));
+    let (found, kept) = joined(scene.answered(&ANSWER, r#"{"a":1.0}"#));
     assert!(found.found.is_equal() && found.judged && !kept);
     assert_eq!(found.pair, Pair::Raw);
     let (id, leg) = scene.sent(NOISE);
     assert_eq!(leg, Leg::Stable);
-    assert_eq!(scene.answered(&OK, "[1]"), None);
+    assert_eq!(scene.answered(&ANSWER, "[1]"), None);
     let (found, kept) = joined(scene.primary(id, "[2]"));
     assert!(found.found.has("/*", compare::Kind::Value) && !kept);
     assert_eq!(found.pair, Pair::Noise);
@@ -128,7 +123,7 @@ fn a_raw_pair_that_differs_is_kept_until_stable_was_asked_again() {
     let mut scene = Scene::new();
     let (id, _) = scene.sent(RAW);
     scene.primary(id, "[1]");
-    let (_, kept) = joined(scene.answered(&OK, "[2]"));
+    let (_, kept) = joined(scene.answered(&ANSWER, "[2]"));
     assert!(kept);
     let call = scene.table.confirm(id, scene.now).unwrap();
     assert_eq!(call.leg, Leg::Stable);
@@ -142,7 +137,7 @@ fn a_raw_pair_that_differs_is_kept_until_stable_was_asked_again() {
         raw,
         stable_again,
         again_candidate,
-    }) = scene.answered(&OK, "[1]")
+    }) = scene.answered(&ANSWER, "[1]")
     else {
         panic!()
     };
@@ -155,7 +150,7 @@ fn a_pair_that_is_forgotten_holds_nothing() {
     let mut scene = Scene::new();
     let (id, _) = scene.sent(RAW);
     scene.primary(id, "[1]");
-    joined(scene.answered(&OK, "[2]"));
+    joined(scene.answered(&ANSWER, "[2]"));
     scene.table.forget(id, scene.now);
     assert!(scene.is_empty());
     assert_eq!(scene.table.confirm(id, scene.now), None);
@@ -197,7 +192,7 @@ fn what_stable_did_as_well_is_no_failure() {
     let step = scene.answered(&[], "");
     assert_eq!(step, Some(without(NotCompared::TooLarge)));
     let (id, _) = scene.sent(RAW);
-    scene.answered(&OK, "[1]");
+    scene.answered(&ANSWER, "[1]");
     let step = scene
         .table
         .primary_ended(&scene.settings, id, false, scene.now);
@@ -210,7 +205,7 @@ fn long_bodies_leave_status_and_headers_to_compare() {
     let mut scene = Scene::new();
     let (id, _) = scene.sent(RAW);
     scene.primary(id, &"x".repeat(1_001));
-    let (found, _) = joined(scene.answered(&OK, "[1]"));
+    let (found, _) = joined(scene.answered(&ANSWER, "[1]"));
     assert_eq!(found.found.bodies, compare::Bodies::NotCaptured);
     assert!(scene.is_empty());
 }
@@ -241,7 +236,7 @@ fn writes_never_go_to_stable_and_are_no_evidence() {
         .table
         .sent(&scene.settings, id, Some(scene.token), scene.now);
     scene.primary(id, "[1]");
-    let (found, kept) = joined(scene.answered(&OK, "[2]"));
+    let (found, kept) = joined(scene.answered(&ANSWER, "[2]"));
     assert!(!found.judged && !kept && !found.found.is_equal());
     assert!(scene.is_empty());
 }
@@ -252,7 +247,7 @@ fn what_is_only_mirrored_waits_for_no_primary() {
     scene.settings.comparing = None;
     let (_, leg) = scene.sent(NOISE);
     assert_eq!(leg, Leg::Candidate);
-    assert_eq!(scene.answered(&OK, "[1]"), None);
+    assert_eq!(scene.answered(&ANSWER, "[1]"), None);
     assert!(scene.is_empty());
 }
 
@@ -300,7 +295,7 @@ fn a_failing_upstream_is_left_alone_for_raw_and_noise_alike_and_probed_without_t
     assert_eq!(leg, Leg::Candidate, "the probe goes to whom it is about");
     assert_eq!(scene.begin("GET", RAW), Err(Skipped::BackOff));
     scene.primary(id, "[1]");
-    let (found, _) = joined(scene.answered(&OK, "[1]"));
+    let (found, _) = joined(scene.answered(&ANSWER, "[1]"));
     assert!(!found.judged);
     assert!(scene.table.back_off(Leg::Candidate).is_on());
     assert!(scene.begin("GET", RAW).is_ok());
@@ -313,7 +308,7 @@ fn bytes_past_the_budget_cost_bodies_first() {
     let (id, _) = scene.sent(RAW);
     scene.primary(id, &"x".repeat(9_999));
     assert!(scene.table.budget().bytes() < 1_000);
-    let (found, kept) = joined(scene.answered(&OK, "[1]"));
+    let (found, kept) = joined(scene.answered(&ANSWER, "[1]"));
     assert_eq!(found.found.bodies, compare::Bodies::NotCaptured);
     assert!(!kept && scene.is_empty());
 }
@@ -325,7 +320,7 @@ fn without_room_for_what_a_further_answer_is_compared_with_stable_is_not_asked_a
     let (id, _) = scene.sent(RAW);
     scene.primary(id, &format!("[\"{}\"]", "x".repeat(5_000)));
     let candidate = format!("[\"{}\"]", "y".repeat(4_850));
-    let (found, kept) = joined(scene.answered(&OK, &candidate));
+    let (found, kept) = joined(scene.answered(&ANSWER, &candidate));
     assert!(found.found.has("/*", compare::Kind::Value));
     assert!(!kept && scene.is_empty());
     assert_eq!(scene.table.confirm(id, scene.now), None);
@@ -335,11 +330,11 @@ fn without_room_for_what_a_further_answer_is_compared_with_stable_is_not_asked_a
 fn tokens_that_nobody_waits_for_say_nothing() {
     let mut scene = Scene::new();
     scene.token = 77;
-    assert_eq!(scene.answered(&OK, "[1]"), None);
+    assert_eq!(scene.answered(&ANSWER, "[1]"), None);
     let (id, _) = scene.sent(RAW);
     scene.primary(id, "[1]");
-    joined(scene.answered(&OK, "[1]"));
-    assert_eq!(scene.answered(&OK, "[1]"), None);
+    joined(scene.answered(&ANSWER, "[1]"));
+    assert_eq!(scene.answered(&ANSWER, "[1]"), None);
 }
 
 proptest! {
@@ -368,7 +363,7 @@ proptest! {
  let _ = table.sent(settings, id, flag.then_some(scene.token), now);
 }
                 5 => {
- let _ = scene.answered(if flag { &OK } else { &[] }, &"x".repeat(size));
+ let _ = scene.answered(if flag { &ANSWER } else { &[] }, &"x".repeat(size));
 }
                 6 => {
  let _ = scene.primary(id, &"y".repeat(size));
