@@ -17,8 +17,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 
 import grpc
 import h2.config
@@ -29,7 +27,7 @@ import h2.settings
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
-from .child import Child, serve_until_closed
+from .child import Child, reset, serve_until_closed
 
 GRPC_METHOD = "/shop.Checkout/Pay"
 
@@ -70,13 +68,13 @@ class Http1:
                 # Until the proxy has had enough.
                 await reader.read()
             case "reset-before", []:
-                _reset(writer.transport)
+                reset(writer.transport)
             case "reset-after", []:
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
                 await writer.drain()
                 # Data that is still on its way would be lost with the connection.
                 await asyncio.sleep(0.05)
-                _reset(writer.transport)
+                reset(writer.transport)
             case "hints", []:
                 writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n")
                 await writer.drain()
@@ -97,13 +95,6 @@ def _respond(writer: asyncio.StreamWriter, status: int, is_head: bool = False) -
     if body:
         lines.append(f"content-length: {len(body)}")
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if is_head else body))
-
-
-def _reset(transport: asyncio.WriteTransport) -> None:
-    """Ends a connection by a TCP reset."""
-    connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 class Http2(asyncio.Protocol):
@@ -185,7 +176,7 @@ async def echo(connection: ServerConnection) -> None:
         if message == "bye":
             return
         if message == "die":
-            _reset(connection.transport)
+            reset(connection.transport)
             return
         await connection.send(message)
 

@@ -8,12 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Self
 
 STOP_SECONDS = 10
+
+
+def end(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:
+    """Ends a program: by asking it, and if it does not end in that time, without."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def reset(transport: asyncio.WriteTransport) -> None:
+    """Ends a connection by a TCP reset."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 async def serve_until_closed(ready: Any) -> None:

@@ -13,11 +13,11 @@ from typing import TypeVar
 import httpx
 
 from . import paths
+from .child import end
 from .config import Config, PolicyFile, Upstreams, render
 
 # Envoy is ready in about 0.3 s; a machine that compiles beside it may need far longer.
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
 
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -133,12 +133,7 @@ class Envoy:
             self._admin.close()
         if not self._process:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
         self._process = None
 
     def __enter__(self) -> Envoy:

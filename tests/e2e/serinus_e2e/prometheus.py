@@ -12,11 +12,11 @@ from typing import Any, Self
 import httpx
 
 from . import paths
+from .child import end
 from .envoy import Envoy, eventually
 
 # It is ready in about a second; a machine that compiles beside it may need far longer.
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
 JOB = "envoy"
 
 
@@ -84,12 +84,7 @@ class Prometheus:
         return found[1] if found else ""
 
     def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
 
     def is_scraping(self) -> bool:
         """Whether the last scrape brought something; false as well before it serves queries."""

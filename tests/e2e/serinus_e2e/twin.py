@@ -14,8 +14,6 @@ import gzip
 import hashlib
 import json
 import random
-import socket
-import struct
 import time
 import urllib.parse
 import urllib.request
@@ -28,7 +26,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-from .child import Child, serve_until_closed
+from .child import Child, reset, serve_until_closed
 
 BEHAVE, RECEIVED = "/-/behave", "/-/received"
 # Requests of a host that are kept; older ones go.
@@ -265,13 +263,6 @@ def write(
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
     if request.method != "HEAD":
         writer.write(body)
-
-
-def reset(transport: asyncio.WriteTransport) -> None:
-    """Ends a connection by a TCP reset."""
-    connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 class Http2(asyncio.Protocol):

@@ -12,6 +12,7 @@ from typing import Self
 
 import httpx
 
+from serinus_e2e.child import end
 from serinus_e2e.envoy import eventually
 
 # Each is ready in a second or two; a machine that compiles beside it may need far longer.
@@ -82,12 +83,7 @@ class Program:
         """Ends it; once more does nothing."""
         if not self._process:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, STOP_SECONDS)
         self._process = None
 
     def __enter__(self) -> Self:
