@@ -41,6 +41,12 @@ wasm: need-rust need-node $(WASM_OPT) ## the filter alone
 		cp $$built target/serinus-as-built.wasm; \
 	fi
 
+.PHONY: core-bench
+core-bench: need-rust need-node $(WASM_OPT) ## the core alone as a module, to count its instructions
+	cargo build --locked --profile filter --package serinus-core-bench --target $(WASM_TARGET)
+	node $(WASM_OPT) -Oz $(addprefix --enable-,$(WASM_FEATURES)) \
+		$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus_core_bench.wasm -o target/serinus-core-bench.wasm
+
 .PHONY: tool
 tool: need-rust ## the native tool alone
 	cargo build --locked --release --bin serinus
@@ -65,7 +71,7 @@ test-wasm: need-rust need-node $(BINDGEN) ## the same core as wasm32, in Node
 		cargo test --locked --no-default-features --target $(WASM_TARGET) --test decisions --test diff_pairs --test hash_vectors
 
 .PHONY: test-host
-test-host: wasm ## the compiled filter against a strict fake host
+test-host: wasm core-bench ## the compiled filter against a strict fake host, and its cost against limits
 	cargo test --locked --package serinus-host-tests
 
 .PHONY: test-e2e
@@ -89,6 +95,11 @@ image: wasm need-python ## the filter as an OCI image, at target/image; prints i
 push: image ## sends it to a registry: make push REF=registry.example.com/serinus/serinus:0.1.0
 	@test -n '$(REF)' || { echo "serinus: say where: make push REF=HOST/REPOSITORY:TAG" >&2; exit 1; }
 	@python3 image/image.py push '$(REF)'
+
+.PHONY: bench-count
+bench-count: wasm core-bench ## instructions and host calls of a request, against benches/limits.toml
+	cargo test --locked --package serinus-host-tests --test cost -- --nocapture
+	node benches/v8.mjs
 
 .PHONY: lint
 lint: lint-rust lint-python lint-deny ## formatting, clippy, docs, licences

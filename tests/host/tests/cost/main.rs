@@ -1,0 +1,37 @@
+//! What the filter and its core cost, in WebAssembly instructions and host calls, against the limits
+//! of `benches/limits.toml`.
+//!
+//! wasmtime's fuel counts one for an instruction, also for one that copies or fills memory, and is
+//! the same on every machine: a limit is exceeded only because the code, the compiler or `wasm-opt`
+//! changed. The tables are printed with `--nocapture` and written to `target/cost/counted.md`
+//! (`make bench-count`).
+
+mod core;
+mod filter;
+mod growth;
+mod limits;
+mod policies;
+mod table;
+mod ticks;
+
+use limits::Limits;
+use table::{Growth, Measured};
+
+fn measured() -> Vec<Measured> {
+    let mut all = core::measured();
+    all.extend(filter::measured());
+    all.extend(ticks::measured());
+    all
+}
+
+/// One test for all, so that each is measured once and the tables come out in one piece.
+#[test]
+fn nothing_costs_more_than_its_limit() {
+    let limits = Limits::read();
+    let measured = measured();
+    let growth = growth::measured();
+    table::publish(&measured, &growth, &limits);
+    let steps = growth.iter().map(Growth::step);
+    let problems = limits.problems(&measured, steps);
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
