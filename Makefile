@@ -18,6 +18,9 @@ WASM_OPT := $(TOOLS)/binaryen-$(BINARYEN_VERSION)/node_modules/binaryen/bin/wasm
 WASM_FEATURES := bulk-memory sign-ext mutable-globals nontrapping-float-to-int multivalue reference-types
 DENY_VERSION := 0.20.2
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+# Of `make bench`: what its method asks for.
+ROUNDS := 20
+WARM := 25000
 # The package that runs Envoy lies there and is not installed.
 export PYTHONPATH := tests/e2e
 export PYTHONDONTWRITEBYTECODE := 1
@@ -96,6 +99,17 @@ push: image ## sends it to a registry: make push REF=registry.example.com/serinu
 	@test -n '$(REF)' || { echo "serinus: say where: make push REF=HOST/REPOSITORY:TAG" >&2; exit 1; }
 	@python3 image/image.py push '$(REF)'
 
+.PHONY: bench
+bench: wasm bench-count need-envoy ## Serinus beside what else there is: benches/RESULTS.md (ROUNDS=n to shorten)
+	cargo build --locked --release --package serinus-load
+	cargo build --locked --profile filter --package serinus-empty-filter --target $(WASM_TARGET)
+	node $(WASM_OPT) -Oz $(addprefix --enable-,$(WASM_FEATURES)) \
+		$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus_empty_filter.wasm -o target/serinus-empty-filter.wasm
+	@mkdir -p target/release
+	@test $(CARGO_TARGET_DIR)/release/serinus-load -ef target/release/serinus-load || \
+		cp $(CARGO_TARGET_DIR)/release/serinus-load target/release/serinus-load
+	PYTHONPATH=benches $(PYTHON) -m compare --rounds $(ROUNDS) --warm $(WARM)
+
 .PHONY: bench-count
 bench-count: wasm core-bench ## instructions and host calls of a request, against benches/limits.toml
 	cargo test --locked --package serinus-host-tests --test cost -- --nocapture
@@ -115,8 +129,8 @@ lint-rust: need-rust ## formatting, clippy for both sides, docs without warnings
 
 .PHONY: lint-python
 lint-python: need-envoy ## formatting and mistakes of the Python
-	target/venv/bin/ruff format --check demo image tests/e2e tests/mesh
-	target/venv/bin/ruff check demo image tests/e2e tests/mesh
+	target/venv/bin/ruff format --check benches demo image tests/e2e tests/mesh
+	target/venv/bin/ruff check benches demo image tests/e2e tests/mesh
 
 .PHONY: lint-deny
 lint-deny: need-rust $(DENY) ## licences, bans and sources of all dependencies

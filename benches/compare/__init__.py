@@ -1,0 +1,1 @@
+"""Serinus beside what it would be used instead of: `make bench`."""

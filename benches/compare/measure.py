@@ -1,0 +1,209 @@
+"""The measurements: rounds of short runs in alternating order, and what is measured of one process
+alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import time
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from .configurations import Config, Configuration, Upstreams, all_of_them, hung
+from .processes import Envoy, drive, envoy, processors
+
+# Requests of a run that are measured: with 20 rounds, 100,000 of each configuration.
+RUN = 5_000
+IDLE_SECONDS = 4.0
+
+
+@dataclass
+class Series:
+    """What was measured of one configuration, a value for each round."""
+
+    # Processor time of the workers, and of the whole process, in µs a request.
+    workers: list[float] = field(default_factory=list)
+    process: list[float] = field(default_factory=list)
+    throughput: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+    requests: int = 0
+    failures: int = 0
+    canary: int = 0
+
+    def took(self, result: dict[str, Any]) -> None:
+        self.requests += result["requests"]
+        self.failures += result["failures"]
+        self.canary += result["canary"]
+
+
+@dataclass
+class Alone:
+    """What was measured of a configuration in a process of its own."""
+
+    start_seconds: float
+    memory_ready: int
+    memory_after: int
+    # Processor time of all threads in a second without a request, in ms.
+    idle: float
+
+
+def of_workers(spent: dict[str, int]) -> int:
+    return sum(nanos for name, nanos in spent.items() if name.startswith("wrk:"))
+
+
+def idle(process: Envoy, seconds: float = IDLE_SECONDS) -> tuple[float, float]:
+    """Nanoseconds of the workers, and of all threads, in a second without a request."""
+    before, began = process.spent(), time.monotonic()
+    time.sleep(seconds)
+    after, took = process.spent(), time.monotonic() - began
+    workers = (of_workers(after) - of_workers(before)) / took
+    return workers, (sum(after.values()) - sum(before.values())) / took
+
+
+def alone(configuration: Configuration, ups: Upstreams, folder: Path, warm: int) -> Alone:
+    """Starts a process for one configuration, lets it rest, and lets it work."""
+    with envoy([configuration], ups, folder, 2) as process:
+        memory_ready = process.memory()
+        # What happens once after the start has happened.
+        time.sleep(2)
+        resting = idle(process)[1] / 1e6
+        drive(process.ports[configuration.key], warm)
+        return Alone(process.started, memory_ready, process.memory(), resting)
+
+
+def rounds(
+    ups: Upstreams,
+    folder: Path,
+    concurrency: int,
+    count: int,
+    warm: int,
+    own_idle: dict[str, float],
+) -> dict[str, Series]:
+    """Processor time and throughput in a closed loop, then latencies at a fixed rate.
+
+    The ticks of all configurations' VMs go on while one of them is measured. They are taken off,
+    and the configuration's own (`own_idle`, in ms a second) put back.
+    """
+    pins = processors() if concurrency == 1 else None
+    here, there = pins if pins else (None, None)
+    compared = all_of_them()
+    series = {one.key: Series() for one in compared}
+    order = random.Random(7)
+    with envoy(compared, ups, folder, concurrency, here) as process:
+        for one in compared:
+            drive(process.ports[one.key], warm, processor=there)
+        background = idle(process)[0]
+        for number in range(count):
+            for one in order.sample(compared, len(compared)):
+                result = drive(
+                    process.ports[one.key], RUN, process.pid, seed=number + 1, processor=there
+                )
+                taken_off = background - own_idle[one.key] * 1e6
+                took = series[one.key]
+                took.took(result)
+                spent = result["spent_ns"]
+                off = taken_off * result["seconds"]
+                took.workers.append((of_workers(spent) - off) / result["requests"] / 1e3)
+                took.process.append((sum(spent.values()) - off) / result["requests"] / 1e3)
+                took.throughput.append(result["requests"] / result["seconds"])
+            print(f"  concurrency {concurrency}: round {number + 1} of {count}", flush=True)
+        slowest = min(statistics.median(one.throughput) for one in series.values())
+        rate = round(slowest / 2, -2)
+        for number in range(max(count // 2, 2)):
+            for one in order.sample(compared, len(compared)):
+                result = drive(
+                    process.ports[one.key],
+                    RUN,
+                    rate=rate,
+                    connections=64,
+                    seed=number + 1,
+                    processor=there,
+                )
+                took = series[one.key]
+                took.took(result)
+                took.p50.append(result["p50_ns"] / 1e3)
+                took.p99.append(result["p99_ns"] / 1e3)
+        check_unhurt(process)
+    return series
+
+
+def check_unhurt(process: Envoy) -> None:
+    """No filter trapped."""
+    reloads = sum(process.stats("vm_reload_success").values())
+    if reloads:
+        raise SystemExit(f"a filter trapped {reloads} times")
+
+
+def hang(ups: Upstreams, folder: Path, count: int, rate: float) -> dict[str, Any]:
+    """Latencies while all requests are copied to an upstream that takes 5 s, and memory."""
+    compared = hung()
+    series = {one.key: Series() for one in compared}
+    memory = []
+    with envoy(compared, ups, folder, 2) as process:
+        for one in compared:
+            drive(process.ports[one.key], 2 * RUN)
+        for number in range(count):
+            for one in compared:
+                result = drive(process.ports[one.key], RUN, rate=rate, connections=64, seed=number)
+                series[one.key].took(result)
+                series[one.key].p50.append(result["p50_ns"] / 1e3)
+                series[one.key].p99.append(result["p99_ns"] / 1e3)
+            memory.append(process.memory())
+        check_unhurt(process)
+    return {"series": series, "titles": {one.key: one.title for one in compared}, "memory": memory}
+
+
+def effect(configuration: Configuration, ups: Upstreams, folder: Path, count: int) -> list[float]:
+    """Milliseconds from a policy's rename into place until a caller gets the other variant."""
+    assert configuration.policy
+    filter_file = folder / "filter.json"
+    name = configuration.filters[0]["name"]
+
+    def write(share: str) -> None:
+        policy = json.loads(json.dumps(configuration.policy))
+        policy["routes"][-1]["variants"][0]["share"] = share
+        typed = json.loads(json.dumps(configuration.filters[0]["typed_config"]))
+        typed["config"]["configuration"]["value"] = json.dumps(policy)
+        resource = {
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": name,
+            "typed_config": typed,
+        }
+        beside = filter_file.with_suffix(".part")
+        beside.write_text(json.dumps({"resources": [resource]}))
+        os.replace(beside, filter_file)
+
+    def discovered(config: Config) -> None:
+        manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+        source = {"resource_api_version": "V3", "path_config_source": {"path": str(filter_file)}}
+        urls = [configuration.filters[0]["typed_config"]["@type"]]
+        manager["typed_config"]["http_filters"][0] = {
+            "name": name,
+            "config_discovery": {"config_source": source, "type_urls": urls},
+        }
+
+    write("0%")
+    times = []
+    with envoy([configuration], ups, folder, 2, edit=discovered) as process:
+        caller = HTTPConnection("127.0.0.1", process.ports[configuration.key], timeout=10)
+
+        def version() -> str | None:
+            caller.request("GET", "/checkout", headers={"x-user-id": "u-17"})
+            answer = caller.getresponse()
+            answer.read()
+            return answer.getheader("x-version")
+
+        for number in range(count):
+            share, wanted = ("100%", "v2") if number % 2 == 0 else ("0%", "v1")
+            began = time.monotonic()
+            write(share)
+            while version() != wanted:
+                if time.monotonic() - began > 30:
+                    raise SystemExit("the policy took no effect")
+            times.append((time.monotonic() - began) * 1e3)
+    return times
