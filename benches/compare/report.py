@@ -179,8 +179,8 @@ One Envoy process, a listener for each configuration, one upstream program and o
 on loopback. Rounds of short runs in random order: each round measures every configuration once, and
 a ratio is the median of the rounds' ratios, so that what disturbs the machine for longer than a
 round disturbs both sides. Processor time is that of Envoy's worker threads by the scheduler's own
-count (`/proc/PID/task/*/schedstat`), in nanoseconds; "whole process" adds Envoy's other threads. The
-ticks of the other configurations' VMs are taken off and the configuration's own put back (`idle`,
+count (`/proc/PID/task/*/schedstat`), in nanoseconds; "whole process" adds Envoy's other threads.
+The ticks of the other configurations' VMs are taken off and the configuration's own put back (idle,
 below). 10,000 callers, 9 header lines, answers of 100 bytes, no access log; 5 % of the callers get
 the canary. Latencies are at a fixed rate of half of the slowest configuration's throughput, counted
 from when a request was due.
@@ -213,8 +213,8 @@ def write(path: Path, results: dict[str, Any]) -> None:
     parts.append(alone_table(results["alone"]))
     times = results["effect"]
     parts.append(
-        f"A changed policy took effect {statistics.median(times):.0f} ms after its file was renamed "
-        f"into place (median of {len(times)}, at most {max(times):.0f} ms).\n"
+        f"A changed policy took effect {statistics.median(times):.0f} ms after its file was "
+        f"renamed into place (median of {len(times)}, at most {max(times):.0f} ms).\n"
     )
     parts.append("## A shadow whose upstream hangs for 5 s\n")
     parts.append(hung_table(results["hung"]))
