@@ -18,8 +18,17 @@ pub struct Request<'r> {
     target: &'r [u8],
     path: &'r [u8],
     host: Cow<'r, [u8]>,
+    /// The [places](place) of all lines' names: most lookups are for a name that is not there.
+    names: u64,
     source: OnceCell<Option<IpAddr>>,
     find_source: &'r dyn Fn() -> Option<IpAddr>,
+}
+
+/// One of 64 bits that tells names apart, in any case, by length and last letter.
+#[inline(always)]
+fn place(name: &[u8]) -> u64 {
+    let last = name.last().map_or(0, |byte| usize::from(byte | 0x20));
+    1_u64.wrapping_shl(name.len().wrapping_mul(7).wrapping_add(last) as u32)
 }
 
 impl<'r> Request<'r> {
@@ -32,16 +41,18 @@ impl<'r> Request<'r> {
             target: b"",
             path: b"",
             host: Cow::Borrowed(b""),
+            names: 0,
             source: OnceCell::new(),
             find_source,
         };
         let (mut authority, mut host): (&[u8], &[u8]) = (b"", b"");
         for (name, value) in headers {
-            match *name {
-                b":method" => request.method = value,
-                b":path" => request.target = value,
-                b":authority" => authority = value,
-                name if name.eq_ignore_ascii_case(b"host") => host = value,
+            request.names |= place(name);
+            match name.len() {
+                4 if name.eq_ignore_ascii_case(b"host") => host = value,
+                5 if *name == b":path" => request.target = value,
+                7 if *name == b":method" => request.method = value,
+                10 if *name == b":authority" => authority = value,
                 _ => {}
             }
         }
@@ -71,7 +82,11 @@ impl<'r> Request<'r> {
 
     /// The values of the lines named `name` (in lower case), in order.
     pub fn header<'n>(&self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n> {
-        self.headers
+        let lines = match self.names & place(name.as_bytes()) {
+            0 => &[],
+            _ => self.headers,
+        };
+        lines
             .iter()
             .filter(move |(line, _)| line.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| *value)

@@ -24,14 +24,18 @@ pub const MOST_CARRIED: usize = 8;
 pub fn own_headers<'r>(request: &Request<'r>) -> Vec<&'r [u8]> {
     let mut own: Vec<&[u8]> = Vec::new();
     for (name, _) in request.headers() {
-        let prefix = name.get(..OWN_PREFIX.len());
-        if prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(OWN_PREFIX))
-            && !own.contains(name)
-        {
+        if is_own(name) && !own.contains(name) {
             own.push(name);
         }
     }
     own
+}
+
+/// Looks at one letter first, which tells most names apart.
+fn is_own(name: &[u8]) -> bool {
+    let prefix = name.get(..OWN_PREFIX.len());
+    matches!(name, [_, b'-', b's' | b'S', ..])
+        && prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(OWN_PREFIX))
 }
 
 /// The variant that a hop before chose for `route`: by its headers, else by the baggage.

@@ -159,14 +159,13 @@ pub struct Circumstances<'c> {
     pub random: &'c mut dyn FnMut() -> Option<[u8; 16]>,
 }
 
-/// Decides for `request`. The cost grows with the number of routes before the one that takes it,
-/// and nothing is allocated for them.
+/// Decides for `request`, which `route` takes.
 pub fn decide<'p>(
-    routes: &'p [Route],
+    route: Option<&'p Route>,
     request: &Request<'_>,
     circumstances: &mut Circumstances<'_>,
 ) -> Decision<'p> {
-    match routes.iter().find(|route| route.matcher.takes(request)) {
+    match route {
         Some(route) => decide_in(route, request, circumstances),
         None => Decision::stable(Reason::NoRoute),
     }

@@ -13,6 +13,7 @@ pub mod decide;
 pub mod edits;
 pub mod gates;
 pub mod hash;
+pub mod index;
 pub mod key;
 pub mod ramp;
 pub mod read;
@@ -26,6 +27,7 @@ pub(crate) mod testing;
 use crate::request::Request;
 use decide::{Circumstances, Decision};
 use gates::Gates;
+use index::Index;
 use ramp::Millis;
 use route::Route;
 
@@ -60,6 +62,8 @@ pub struct Assigner {
     pub baggage: bool,
     /// The routes, in order.
     pub routes: Vec<Route>,
+    /// What finds the one that takes a request.
+    pub index: Index,
 }
 
 impl Assigner {
@@ -77,6 +81,7 @@ impl Assigner {
             mesh: self.trust == Trust::Mesh,
             random,
         };
-        decide::decide(&self.routes, request, &mut circumstances)
+        let route = self.index.first(&self.routes, request);
+        decide::decide(route, request, &mut circumstances)
     }
 }

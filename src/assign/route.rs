@@ -1,7 +1,8 @@
 //! Routes: which requests a route takes, and what it does with them.
 //!
-//! The first route whose match holds takes the request. Routes are tried in order, each by
-//! comparisons that neither allocate nor compile anything; the cheap ones come first.
+//! The first route whose match holds takes the request; an [`Index`](super::index::Index) finds it.
+//! A route is asked by comparisons that neither allocate nor compile anything; the cheap ones come
+//! first.
 
 use super::condition::{Test, matches};
 use super::gates::Gates;

@@ -54,7 +54,9 @@ const LINES: [Header<'_>; 13] = [
 enum Case {
     /// From a key to its slot.
     Slot,
-    /// From a request to a decision.
+    /// From header lines to a request, which is what the next two begin with.
+    Read,
+    /// From header lines to a decision.
     Decide,
     /// From header lines to all that is changed on them.
     Assign,
@@ -77,6 +79,7 @@ pub extern "C" fn prepare(number: u32, size: usize, differing: usize) -> u32 {
         3 => Case::Compare(bodies::compact(size, 0), bodies::compact(size, 0)),
         4 => Case::Compare(bodies::compact(size, 0), bodies::spaced(size)),
         5 => Case::Compare(bodies::compact(size, 0), bodies::compact(size, differing)),
+        7 => Case::Read,
         6 => Case::Compare(bodies::members(size, 0), bodies::members(size, differing)),
         _ => return 0,
     };
@@ -111,6 +114,7 @@ fn of(policy: &Policy, case: &Case) -> usize {
             .routes
             .first()
             .map_or(0, |route| route.scheme.slot(KEY).get() as usize),
+        Case::Read => Request::new(&LINES, &nobody).path().len(),
         Case::Decide => decided(policy, false),
         Case::Assign => decided(policy, true),
         Case::Compare(left, right) => differences(left, right),

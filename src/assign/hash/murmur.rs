@@ -49,9 +49,11 @@ impl State {
             bytes = rest;
         }
         let (blocks, rest) = bytes.as_chunks::<4>();
+        let mut hash = self.hash;
         for &block in blocks {
-            self.block(u32::from_le_bytes(block));
+            hash = mixed(hash, u32::from_le_bytes(block));
         }
+        self.hash = hash;
         for &byte in rest {
             self.push(byte);
         }
@@ -61,15 +63,9 @@ impl State {
         self.tail |= u32::from(byte).wrapping_shl(self.filled);
         self.filled = self.filled.wrapping_add(8);
         if self.filled == u32::BITS {
-            self.block(self.tail);
+            self.hash = mixed(self.hash, self.tail);
             (self.tail, self.filled) = (0, 0);
         }
-    }
-
-    fn block(&mut self, block: u32) {
-        self.hash ^= scramble(block);
-        let rotated = self.hash.rotate_left(13);
-        self.hash = rotated.wrapping_mul(5).wrapping_add(0xe654_6b64);
     }
 
     fn finish(self) -> u32 {
@@ -83,6 +79,13 @@ impl State {
     }
 }
 
+#[inline(always)]
+fn mixed(hash: u32, block: u32) -> u32 {
+    let rotated = (hash ^ scramble(block)).rotate_left(13);
+    rotated.wrapping_mul(5).wrapping_add(0xe654_6b64)
+}
+
+#[inline(always)]
 fn scramble(block: u32) -> u32 {
     block.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2)
 }

@@ -18,6 +18,7 @@ mod variant;
 use super::decode::List;
 use super::problem::Problems;
 use super::{DEFAULT_NAME, Policy, raw};
+use crate::assign::index::Index;
 use crate::assign::{Assigner, Mode, Trust};
 
 /// Routes of a policy; the request path is built for this many.
@@ -58,6 +59,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
             mode,
             trust,
             baggage: report.and_then(|report| report.baggage).unwrap_or(false),
+            index: Index::of(&routes),
             routes,
         },
         explain,
