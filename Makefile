@@ -61,6 +61,10 @@ tool: need-rust ## the native tool alone
 demo: wasm need-envoy ## two versions of a shop behind a real Envoy: who goes where, and why
 	@$(PYTHON) demo/demo.py
 
+.PHONY: demo-maintenance
+demo-maintenance: wasm need-envoy ## writes wait, reads go to a replica: on and off under load
+	@$(PYTHON) demo/maintenance.py
+
 .PHONY: test
 test: test-core test-wasm test-host test-e2e ## all tests
 

@@ -164,6 +164,18 @@ pub fn address(text: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
+/// Whether a `content-type` is gRPC's own, whose status is in the trailers.
+///
+/// gRPC-Web is not: it has its status in the body, where nobody reads it, so that it is judged as
+/// plain HTTP.
+pub fn is_grpc(content_type: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let Some((start, rest)) = content_type.split_at_checked(GRPC.len()) else {
+        return false;
+    };
+    start.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+}
+
 /// Requests for tests.
 #[cfg(test)]
 pub(crate) mod testing {
@@ -250,5 +262,21 @@ mod tests {
         assert_eq!(calls.get(), 0);
         assert_eq!(request.source(), request.source());
         assert_eq!(calls.get(), 1);
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type_and_grpc_web_is_not_grpc() {
+        for (value, grpc) in [
+            ("application/grpc", true),
+            ("Application/gRPC", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/grpc-web-text+proto", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_grpc(value.as_bytes()), grpc, "{value}");
+        }
     }
 }

@@ -66,6 +66,65 @@ fn each_mistake_is_named_with_what_to_write() {
 }
 
 #[test]
+fn each_mistake_of_maintenance_is_named_with_what_to_write() {
+    let table = [
+        (
+            "readsTo: replika",
+            "the route has no variant `replika`; did you mean `replica`?",
+        ),
+        (
+            "methods: []",
+            "maintenance.methods: nobody would be turned away",
+        ),
+        (
+            "retryAfter: 0s",
+            "`0s` is no time to wait; a length of time of at least 1s",
+        ),
+        (
+            "retryAfter: soon",
+            "or a moment, as in 2026-11-21T09:00:00Z",
+        ),
+        ("status: 99", "99 is out of range"),
+        ("bodies: {}", "there is none; a body, or leave it out"),
+        (
+            "bodies: {html: a}",
+            "maintenance.bodies.html: `html` is not a media type",
+        ),
+        ("bodies: {\"text/*\": a}", "is not a media type"),
+        (
+            "bodies: {text/html: a, \"TEXT/html; charset=utf-8\": b}",
+            "`text/html` is there twice",
+        ),
+        (
+            "unless: [{path: {}}]",
+            "maintenance.unless[0]: it has no test",
+        ),
+        (
+            "unless: [{header: x-serinus-variant, exact: a}]",
+            "removed from every request at an edge",
+        ),
+        ("enabled: soon", "it is the text `soon`; `true` or `false`"),
+        ("readTo: replica", "did you mean `readsTo`?"),
+    ];
+    for (part, said) in table {
+        let replica = "variants: [{name: replica, share: \"0%\"}]";
+        let text = route(&format!("{replica}, maintenance: {{{part}}}"));
+        let found = problems(&text);
+        assert!(
+            found.iter().any(|line| line.contains(said)),
+            "{text}: {found:?}"
+        );
+    }
+    let long = "x".repeat(65_537);
+    let text = route(&format!("maintenance: {{bodies: {{text/html: {long}}}}}"));
+    let found = problems(&text);
+    assert!(
+        found[0].contains("the body has 65537 bytes; at most 65536"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn each_mistake_of_a_route_is_named_with_what_to_write() {
     let key = "key: [{header: x}]";
     let table = [

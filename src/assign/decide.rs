@@ -1,7 +1,7 @@
 //! The decision: which side a request goes to, and why.
 //!
-//! In this order: the first route whose match holds; in the mesh, what a hop before chose; the
-//! route's rules; the key's slot. Whatever is in doubt is stable. A key is only looked for when the
+//! In this order: the first route whose match holds; its maintenance; in the mesh, what a hop before
+//! chose; the route's rules; the key's slot. Whatever is in doubt is stable. A key is only looked for when the
 //! share is to decide, so a rule neither costs a draw nor issues a cookie.
 //!
 //! Last of all the variant's gate is asked, whoever chose it. Who is kept out gets stable, for a
@@ -12,6 +12,7 @@ use super::cookie::{Id, IssueCookie};
 use super::gates::{Gates, Passage};
 use super::hash;
 use super::key::KeySource;
+use super::maintenance::Diverted;
 use super::ramp::Millis;
 use super::route::{Route, Side};
 use super::rule::{Forced, Respond, Rule, rule};
@@ -41,11 +42,13 @@ pub enum Reason {
     GateShut,
     /// The variant's gate lets only a few in, and not this one.
     GateProbing,
+    /// The route is under maintenance.
+    Maintenance,
 }
 
 impl Reason {
     /// All reasons, in the order in which they are documented.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoPolicy,
         Self::NoRoute,
         Self::NoKey,
@@ -55,6 +58,7 @@ impl Reason {
         Self::Rest,
         Self::GateShut,
         Self::GateProbing,
+        Self::Maintenance,
     ];
 
     /// The word for it in metrics, logs and explanations.
@@ -69,6 +73,7 @@ impl Reason {
             Self::Rest => "rest",
             Self::GateShut => "gate-shut",
             Self::GateProbing => "gate-probing",
+            Self::Maintenance => "maintenance",
         }
     }
 }
@@ -90,7 +95,7 @@ pub struct Decision<'p> {
     pub reason: Reason,
     /// The rule that decided, or would have but for the gate.
     pub rule: Option<&'p Rule>,
-    /// The answer that the rule gives instead of sending the request on.
+    /// The answer that the rule, or the maintenance, gives instead of sending the request on.
     pub respond: Option<&'p Respond>,
     /// The rules that only set headers, and held.
     pub passed: Vec<&'p Rule>,
@@ -178,6 +183,10 @@ fn decide_in<'p>(
 ) -> Decision<'p> {
     let gates = circumstances.gates;
     let slot = || route.slot_of(request);
+    let maintenance = route.maintenance.as_ref();
+    if let Some(diverted) = maintenance.and_then(|maintenance| maintenance.diverts(request)) {
+        return by_maintenance(route, diverted).gated(gates, slot);
+    }
     if circumstances.mesh
         && let Some(side) = carried(route, request)
     {
@@ -202,6 +211,17 @@ fn carried(route: &Route, request: &Request<'_>) -> Option<Side> {
         .flatten()
         .find_map(|name| carry::carried(request, name))?;
     route.side(&variant)
+}
+
+fn by_maintenance<'p>(route: &'p Route, diverted: Diverted<'p>) -> Decision<'p> {
+    let (side, respond) = match diverted {
+        Diverted::Away(answer) => (Side::Stable, Some(answer)),
+        Diverted::To(side) => (side, None),
+    };
+    Decision {
+        respond,
+        ..Decision::of(route, side, Reason::Maintenance)
+    }
 }
 
 fn by_rule<'p>(route: &'p Route, rule: &'p Rule, forced: &'p Forced) -> Decision<'p> {

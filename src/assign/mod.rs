@@ -15,6 +15,7 @@ pub mod gates;
 pub mod hash;
 pub mod index;
 pub mod key;
+pub mod maintenance;
 pub mod ramp;
 pub mod read;
 pub mod route;

@@ -8,6 +8,7 @@ use super::condition::{Test, matches};
 use super::gates::Gates;
 use super::hash::{self, Scheme};
 use super::key::KeySource;
+use super::maintenance::Maintenance;
 use super::ramp::{Millis, Schedule};
 use super::rule::Rule;
 use super::share::{Share, Shares, Slot};
@@ -52,6 +53,8 @@ pub struct Route {
     pub shares: Shares,
     /// What decides before the share.
     pub rules: Vec<Rule>,
+    /// Its planned unavailability.
+    pub maintenance: Option<Maintenance>,
 }
 
 /// A version beside stable.

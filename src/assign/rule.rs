@@ -37,6 +37,8 @@ pub struct Respond {
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: String,
+    /// Its status to a gRPC call; without one the proxy makes it of [`Self::status`].
+    pub grpc_status: Option<u8>,
 }
 
 /// What a list of rules comes to for one request.

@@ -170,7 +170,7 @@ pub struct Ended<'e> {
     pub flags: Flags,
     /// `response.code_details`; absent if nobody asked, see [`wants_details`].
     pub details: Option<&'e [u8]>,
-    /// Whether the answer's `content-type` is gRPC's ([`is_grpc`](super::statuses::is_grpc)).
+    /// Whether the answer's `content-type` is gRPC's ([`is_grpc`](crate::request::is_grpc)).
     pub is_grpc: bool,
     /// `grpc-status` of the trailers, or of the headers where there are no trailers.
     pub grpc_status: Option<GrpcStatus>,

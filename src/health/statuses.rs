@@ -109,18 +109,6 @@ impl Default for GrpcSet {
     }
 }
 
-/// Whether a `content-type` is gRPC's own, whose status is in the trailers.
-///
-/// gRPC-Web is not: it has its status in the body, where nobody reads it, so that it is judged as
-/// plain HTTP.
-pub fn is_grpc(content_type: &[u8]) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    let Some((start, rest)) = content_type.split_at_checked(GRPC.len()) else {
-        return false;
-    };
-    start.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,21 +147,5 @@ mod tests {
             assert_eq!(set.has(GrpcStatus::read(value)), error, "{value:?}");
         }
         assert!(!GrpcSet::of(&[13, 40]).has(GrpcStatus(40)));
-    }
-
-    #[test]
-    fn grpc_is_told_by_its_content_type_and_grpc_web_is_not_grpc() {
-        for (value, grpc) in [
-            ("application/grpc", true),
-            ("Application/gRPC", true),
-            ("application/grpc+proto", true),
-            ("application/grpc; charset=utf-8", true),
-            ("application/grpc-web", false),
-            ("application/grpc-web-text+proto", false),
-            ("application/json", false),
-            ("", false),
-        ] {
-            assert_eq!(is_grpc(value.as_bytes()), grpc, "{value}");
-        }
     }
 }

@@ -452,11 +452,13 @@ pub fn random_numbers() -> Result<[u64; 2]> {
     Ok([bits as u64, (bits >> 64) as u64])
 }
 
-/// Answers the request from the proxy.
+/// Answers the request from the proxy; a gRPC call with `grpc_status`, or what the host makes of
+/// `status`.
 pub fn respond<'h>(
     status: u16,
     headers: impl Iterator<Item = (&'h str, &'h str)> + Clone,
     body: &[u8],
+    grpc_status: Option<u8>,
 ) -> Result<()> {
     const DETAILS: &str = "serinus";
     let headers = laid_out(headers);
@@ -470,7 +472,7 @@ pub fn respond<'h>(
             body.len(),
             headers.as_ptr(),
             headers.len(),
-            -1,
+            grpc_status.map_or(-1, i32::from),
         )
     })
 }

@@ -27,6 +27,6 @@ pub fn serve(in_force: &InForce, policy: &Policy, asked: Asked) -> bool {
         },
     };
     let headers = HEADERS.iter().copied();
-    let replied = host::respond(answer.status, headers, answer.body.as_bytes());
+    let replied = host::respond(answer.status, headers, answer.body.as_bytes(), None);
     note(in_force, replied).is_some()
 }

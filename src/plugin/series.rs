@@ -224,7 +224,7 @@ impl SideStats {
         };
         Self {
             outcomes: Outcome::ALL.into_iter().map(outcome).collect(),
-            decisions: metric::reasons(side, trust).map(decision).collect(),
+            decisions: metric::reasons(route, side, trust).map(decision).collect(),
             attempts: of(&metric::ATTEMPTS),
             latency: of(&metric::LATENCY),
             bytes: bytes.then(|| (of(&metric::RECEIVED), of(&metric::SENT))),

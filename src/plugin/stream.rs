@@ -17,10 +17,9 @@ use crate::assign::{Mode, Trust};
 use crate::health::callers::Caller;
 use crate::health::clock::Wall;
 use crate::health::outcome::Asked;
-use crate::health::statuses::is_grpc;
 use crate::policy::Policy;
 use crate::report::explain;
-use crate::request::{Request, address};
+use crate::request::{Request, address, is_grpc};
 use std::rc::Rc;
 
 /// The filter state by which access logs, and a second filter, learn of the decision.
@@ -220,7 +219,13 @@ impl Stream {
     fn reply(&mut self, in_force: &InForce, respond: &Respond) -> Action {
         let headers = respond.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
-        match host::respond(respond.status, headers, respond.body.as_bytes()) {
+        let grpc_status = respond.grpc_status;
+        match host::respond(
+            respond.status,
+            headers,
+            respond.body.as_bytes(),
+            grpc_status,
+        ) {
             Ok(()) => {
                 if let State::Running(watched, _) = &mut self.state {
                     watched.own_reply = true;

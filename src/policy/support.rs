@@ -8,11 +8,10 @@ use super::tree::Node;
 
 /// Where those parts stand (`*` is any element of a list), and which of their values do not act; all
 /// if none is named.
-const NOT_YET: [(&[&str], &[&str]); 9] = [
+const NOT_YET: [(&[&str], &[&str]); 8] = [
     (&["flags"], &[]),
     (&["fleet"], &[]),
     (&["routes", "*", "rescue"], &[]),
-    (&["routes", "*", "maintenance"], &[]),
     (&["routes", "*", "experiment"], &[]),
     (&["routes", "*", "gate", "advance"], &["onPass"]),
     (&["routes", "*", "gate", "longLived"], &["cut"]),

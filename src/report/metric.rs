@@ -147,8 +147,8 @@ pub fn sides(route: &Route) -> impl Iterator<Item = Side> {
     std::iter::once(Side::Stable).chain(variants)
 }
 
-/// The reasons that can lead to `side`.
-pub fn reasons(side: Side, trust: Trust) -> impl Iterator<Item = Reason> {
+/// The reasons that can lead to `side` of `route`.
+pub fn reasons(route: &Route, side: Side, trust: Trust) -> impl Iterator<Item = Reason> {
     let by_key: &[Reason] = match side {
         Side::Stable => &[
             Reason::NoKey,
@@ -159,7 +159,13 @@ pub fn reasons(side: Side, trust: Trust) -> impl Iterator<Item = Reason> {
         Side::Variant(_) => &[Reason::Share],
     };
     let carried = (trust == Trust::Mesh).then_some(Reason::Carried);
-    by_key.iter().copied().chain([Reason::Rule]).chain(carried)
+    // Whether it is on or not, so that its series are there before it begins.
+    let maintenance = route.maintenance.as_ref().and_then(|maintenance| {
+        let leads = side == Side::Stable || maintenance.reads_to == Some(side);
+        leads.then_some(Reason::Maintenance)
+    });
+    let others = [Reason::Rule].into_iter().chain(carried);
+    by_key.iter().copied().chain(others).chain(maintenance)
 }
 
 /// The name of the counter of requests of one outcome.

@@ -104,7 +104,6 @@ UNSUPPORTED = {
         "gate": {"limits": [{"signal": "conversionRate", "below": "1%", "for": "1m"}]}
     },
     "rescue": {"rescue": {"cluster": "shop-v1", "methods": ["GET"]}},
-    "maintenance": {"maintenance": {"enabled": True}},
     "experiment": {"experiment": {"goals": []}},
 }
 

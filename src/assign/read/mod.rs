@@ -1,8 +1,9 @@
-//! What a caller sent, read: cookies, query, baggage, tokens.
+//! What a caller sent, read: cookies, query, baggage, tokens, what it accepts.
 //!
 //! Each reader takes bytes that anybody could have sent, walks them once, and gives what is plainly
 //! there; what is malformed is absent. None allocates but for the one value that is asked for.
 
+pub mod accept;
 pub mod baggage;
 pub mod cookie;
 pub mod jwt;

@@ -8,6 +8,7 @@ mod gate;
 mod header;
 mod health;
 mod key;
+mod maintenance;
 mod own;
 mod page;
 mod route;

@@ -3,8 +3,9 @@
 
 use crate::assign::Trust;
 use crate::assign::carry::{MEMBER, OWN_PREFIX};
+use crate::policy::decode::List;
 use crate::policy::problem::Problems;
-use crate::policy::raw::{Policy, Route};
+use crate::policy::raw::{Condition, Policy, Route};
 
 const WRITE: &str = "another name, or `trust: mesh`";
 
@@ -14,15 +15,7 @@ pub fn refuse(raw: &Policy, trust: Trust, problems: &mut Problems) {
         return;
     }
     let explain = raw.explain.as_ref().map(|explain| &explain.when);
-    for (index, condition) in explain.iter().flat_map(|when| &when.0) {
-        at(&["explain", "when"], *index, problems, |problems| {
-            header(
-                condition.header.as_ref().map(|name| name.0.as_str()),
-                "header",
-                problems,
-            );
-        });
-    }
+    conditions(&["explain", "when"], explain, problems);
     for (index, route) in raw.routes.iter().flat_map(|routes| &routes.0) {
         at(&["routes"], *index, problems, |problems| {
             in_route(route, problems)
@@ -56,24 +49,25 @@ fn in_route(route: &Route, problems: &mut Problems) {
             }
         });
     }
-    let shadowed = route
-        .shadow
-        .as_ref()
-        .and_then(|shadow| shadow.when.as_ref());
-    for (index, condition) in shadowed.iter().flat_map(|when| &when.0) {
-        at(&["shadow", "when"], *index, problems, |problems| {
-            let name = condition.header.as_ref().map(|name| name.0.as_str());
-            header(name, "header", problems);
-        });
-    }
+    let shadowed = route.shadow.as_ref();
+    let shadowed = shadowed.and_then(|shadow| shadow.when.as_ref());
+    conditions(&["shadow", "when"], shadowed, problems);
+    let maintained = route.maintenance.as_ref();
+    let passing = maintained.and_then(|maintenance| maintenance.unless.as_ref());
+    conditions(&["maintenance", "unless"], passing, problems);
     for (index, rule) in route.rules.iter().flat_map(|rules| &rules.0) {
         at(&["rules"], *index, problems, |problems| {
-            for (index, condition) in &rule.when.0 {
-                at(&["when"], *index, problems, |problems| {
-                    let name = condition.header.as_ref().map(|name| name.0.as_str());
-                    header(name, "header", problems);
-                });
-            }
+            conditions(&["when"], Some(&rule.when), problems);
+        });
+    }
+}
+
+/// The conditions of the list below `keys`.
+fn conditions(keys: &[&str], list: Option<&List<Condition>>, problems: &mut Problems) {
+    for (index, condition) in list.iter().flat_map(|list| &list.0) {
+        at(keys, *index, problems, |problems| {
+            let name = condition.header.as_ref().map(|name| name.0.as_str());
+            header(name, "header", problems);
         });
     }
 }

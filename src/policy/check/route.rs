@@ -1,7 +1,7 @@
 //! Routes.
 
 use super::condition::{Tests, pattern};
-use super::{gate, key, rule, variant};
+use super::{gate, key, maintenance, rule, variant};
 use crate::assign::Trust;
 use crate::assign::hash::Scheme;
 use crate::assign::ramp::Schedule;
@@ -44,6 +44,8 @@ fn route(id: RouteId, raw: &raw::Route, trust: Trust, problems: &mut Problems) -
     let scheme = scheme(raw, problems);
     let (variants, shares) = variant::variants(raw.variants.as_ref(), &scheme, problems);
     let rules = rule::rules(raw.rules.as_ref(), &variants, problems);
+    let maintenance = raw.maintenance.as_ref();
+    let maintenance = maintenance.map(|raw| maintenance::maintenance(raw, &variants, problems));
     let drawn = |schedule: &Schedule| schedule.most() > Share::NONE;
     let any_drawn = variants.iter().any(|variant| drawn(&variant.schedule));
     if any_drawn && keys.is_empty() && !problems.said_below("key") {
@@ -62,6 +64,7 @@ fn route(id: RouteId, raw: &raw::Route, trust: Trust, problems: &mut Problems) -
         variants,
         shares,
         rules,
+        maintenance,
     }
 }
 

@@ -19,8 +19,7 @@ pub fn rules(
     let Some(list) = list else {
         return Vec::new();
     };
-    // A variant whose name could not be read is not there to be found.
-    let known = !problems.said_in_elements("variants", "name") || !variants.is_empty();
+    let known = all_known(variants, problems);
     problems.at_key("rules", |problems| {
         super::at_most(MOST_RULES, list.0.len(), problems);
         super::unique(list, |rule| &rule.name.0, problems);
@@ -29,6 +28,12 @@ pub fn rules(
         };
         list.0.iter().map(rule).collect()
     })
+}
+
+/// Whether a name that is no variant's is a mistake: a variant whose own name could not be read is not
+/// there to be found.
+pub fn all_known(variants: &[Variant], problems: &Problems) -> bool {
+    !problems.said_in_elements("variants", "name") || !variants.is_empty()
 }
 
 fn rule(raw: &raw::Rule, variants: &[Variant], known: bool, problems: &mut Problems) -> Rule {
@@ -80,8 +85,19 @@ fn decides(
         return Some(Forced::Respond(respond(raw, problems)));
     }
     let name = &then.variant.as_ref()?.0;
+    side("variant", name, variants, known, problems).map(Forced::Side)
+}
+
+/// The side that `key` names; `known` says that all variants could be read.
+pub fn side(
+    key: &str,
+    name: &str,
+    variants: &[Variant],
+    known: bool,
+    problems: &mut Problems,
+) -> Option<Side> {
     if name == STABLE {
-        return Some(Forced::Side(Side::Stable));
+        return Some(Side::Stable);
     }
     let variant = variants.iter().position(|variant| variant.name == *name);
     if variant.is_none() && known {
@@ -90,11 +106,11 @@ fn decides(
             Some(near) => format!("did you mean `{near}`?"),
             None => "a variant of this route, or stable".to_owned(),
         };
-        problems.at_key("variant", |problems| {
+        problems.at_key(key, |problems| {
             problems.say(format!("the route has no variant `{name}`"), write);
         });
     }
-    variant.map(|index| Forced::Side(Side::Variant(index)))
+    variant.map(Side::Variant)
 }
 
 fn respond(raw: &raw::Respond, problems: &mut Problems) -> Respond {
@@ -105,5 +121,6 @@ fn respond(raw: &raw::Respond, problems: &mut Problems) -> Respond {
             .body
             .as_ref()
             .map_or_else(String::new, |body| body.0.clone()),
+        grpc_status: None,
     })
 }

@@ -33,21 +33,26 @@ record! {
 }
 
 record! {
-    /// Planned unavailability.
+    /// Planned unavailability. It is asked first: before what an earlier hop decided, rules and keys.
     pub struct Maintenance {
         /// Whether it is on. Default: `false`.
         "enabled" => enabled: Option<bool>,
-        /// Which methods are turned away. Default: POST, PUT, PATCH, DELETE.
+        /// Which methods are turned away. Default: POST, PUT, PATCH and DELETE. A gRPC call is a
+        /// POST; it is answered with status UNAVAILABLE (14).
         "methods" => methods: Option<Vec<Method>>,
         /// The status of the answer. Default: 503.
         "status" => status: Option<Whole<200, 599>>,
-        /// When to try again: a length of time, or a moment.
+        /// When to try again, told in `retry-after`: a length of time of at least `1s`, or a moment.
+        /// Default: nothing is said.
         "retryAfter" => retry_after: Option<Text>,
-        /// Bodies by content type.
+        /// Bodies by media type, at most 8; which one a caller gets is by its `accept`, and the first by
+        /// the alphabet if that names none. Default: a short `text/html` and `application/problem+json`.
         "bodies" => bodies: Option<Pairs>,
-        /// The variant that reads go to meanwhile.
+        /// The variant that reads go to meanwhile, or `stable`: GET, HEAD, OPTIONS and TRACE, unless
+        /// `methods` names them. Its gate is asked as ever. Default: where they go anyway.
         "readsTo" => reads_to: Option<Name>,
-        /// Requests that pass; any of them.
+        /// Requests that pass, and are decided on as without maintenance. Unlike in `when` each of
+        /// these conditions is enough by itself: health checks pass, and staff.
         "unless" => unless: Option<List<Condition>>,
     }
 }

@@ -21,7 +21,8 @@ class Load:
     """Asks for every user in turn, again and again, from entering to leaving the `with` block.
 
     One thread with one connection asks for a given user, so the order in `answers` is the order in
-    which that user was answered. `keep` says what of an answer is kept there.
+    which that user was answered. `keep` says what of an answer is kept there, and `wants` which
+    answers are no failures.
     """
 
     port: int
@@ -30,6 +31,7 @@ class Load:
     ask: Callable[[Client, str], Answer]
     threads: int = 4
     keep: Callable[[Answer], Any] = lambda answer: answer.version
+    wants: Callable[[Answer], bool] = lambda answer: answer.status == 200
     answers: dict[str, list[Any]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -76,7 +78,7 @@ class Load:
         except httpx.HTTPError as error:
             self.failures.append(f"{user}: {error!r}")
             return
-        if answer.status == 200:
+        if self.wants(answer):
             self.answers[user].append(self.keep(answer))
         else:
             self.failures.append(f"{user}: {answer.status}")

@@ -54,6 +54,6 @@ pub use faults::{Effect, Fault};
 pub use filter::{Configured, Filter};
 pub use headers::Headers;
 pub use process::Process;
-pub use request::{Outcome, Request, Response};
+pub use request::{LocalResponse, Outcome, Request, Response};
 pub use state::HttpCall;
 pub use vm::{Failure, FailureKind};

@@ -256,6 +256,8 @@ pub struct LocalResponse {
     pub status: u32,
     pub headers: Headers,
     pub body: Vec<u8>,
+    /// -1 leaves it to Envoy.
+    pub grpc_status: i32,
 }
 
 impl LocalResponse {

@@ -66,6 +66,7 @@ pub(super) fn send_local_response(state: &mut State, args: &Args) -> Reply {
             status: args.int(0),
             headers,
             body,
+            grpc_status: args.int(4).cast_signed(),
         });
     }
     Status::Ok.into()

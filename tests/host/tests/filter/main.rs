@@ -17,6 +17,7 @@ mod host_calls;
 mod host_faults;
 mod imports;
 mod lease;
+mod maintenance;
 mod pages;
 mod policies;
 mod routing;
