@@ -65,6 +65,10 @@ demo: wasm need-envoy ## two versions of a shop behind a real Envoy: who goes wh
 demo-maintenance: wasm need-envoy ## writes wait, reads go to a replica: on and off under load
 	@$(PYTHON) demo/maintenance.py
 
+.PHONY: demo-flags
+demo-flags: wasm need-envoy ## flags: off for everybody at once, and giving way under load
+	@$(PYTHON) demo/flags.py
+
 .PHONY: test
 test: test-core test-wasm test-host test-e2e ## all tests
 

@@ -125,6 +125,125 @@ fn each_mistake_of_maintenance_is_named_with_what_to_write() {
 }
 
 #[test]
+fn each_mistake_of_a_flag_is_named_with_what_to_write() {
+    let table = [
+        (
+            "name: 9lives",
+            "can't be the key of a structured field; a name that begins with a letter",
+        ),
+        ("default: off", "put it in quotes: \"false\""),
+        ("default: a.b", "can't be the value of a flag"),
+        ("values: [{value: a, share: 1%}]", "nobody would get them"),
+        (
+            "values: [{value: a, share: 0%}, {value: a, share: 0%}]",
+            "values[1].value: `a` is there twice",
+        ),
+        (
+            "key: [{header: x}], values: [{value: a, share: 60%}, {value: b, share: 50%}]",
+            "values: all shares together are 110%; shares of at most 100% together; the default",
+        ),
+        (
+            "key: [{header: x}], values: [{value: a, share: 1%}, {value: b, share: 1%}, {value: c, share: 1%}]",
+            "values[2]: there is no room for its share",
+        ),
+        (
+            "key: [{header: x}], hash: {flagd: {flag: f}}, values: [{value: a, share: 1%, from: 3%}]",
+            "another vendor's values lie end to end; leave it out",
+        ),
+        (
+            "key: [{header: x}], hash: {unleash: {group: f}}, values: [{value: a, share: 1.5%}]",
+            "whole percents only",
+        ),
+        (
+            "key: [{header: x}], hash: {unleash: {group: f}}, values: [{value: a, share: 1%}, {value: b, share: 2%}]",
+            "thousandths of all shares together",
+        ),
+        (
+            "hash: {flagd: {flag: f}}, salt: s",
+            "another vendor's hash has no such salt",
+        ),
+        ("key: [{issueCookie: id}]", "a flag gives out no cookie"),
+        (
+            "key: [{header: x-serinus-flags}]",
+            "removed from every request at an edge",
+        ),
+        (
+            "rules: [{name: a, when: [{header: x, present: true}], then: {value: onn}}], values: [{value: \"on\", share: 0%}]",
+            "the flag has no value `onn`; did you mean `on`?",
+        ),
+        (
+            "rules: [{name: a, when: [{header: x, present: true}], then: {value: blue}}]",
+            "one of its `values`: add `{value: blue, share: \"0%\"}`",
+        ),
+        (
+            "rules: [{name: a, when: [], then: {value: none}}]",
+            "it would hold for everybody",
+        ),
+        (
+            "shedWhen: {route: chekout, limits: [{signal: p99, above: 1s, for: 10s}]}",
+            "there is no route `chekout`; did you mean `checkout`?",
+        ),
+        (
+            "shedWhen: {route: checkout, limits: []}",
+            "it would never be shed",
+        ),
+        (
+            "shedWhen: {route: checkout, limits: [{signal: requestRate, below: 1%, for: 10s}]}",
+            "a flag gives way to errors and latencies above a bound",
+        ),
+        (
+            "shedWhen: {route: checkout, limits: [{signal: errorRate, above: 1%, for: 10s}], restoreAfter: 0s}",
+            "restoreAfter: it is too short; at least 1s",
+        ),
+        ("expires: soon", "is not a day"),
+    ];
+    for (part, said) in table {
+        let default = if part.contains("default:") {
+            ""
+        } else {
+            "default: none, "
+        };
+        let name = if part.contains("name: 9") {
+            ""
+        } else {
+            "name: f, "
+        };
+        let text = format!("routes: [{{name: checkout}}]\nflags: [{{{name}{default}{part}}}]");
+        let found = problems(&text);
+        assert!(
+            found.iter().any(|line| line.contains(said)),
+            "{text}: {found:?}"
+        );
+    }
+    let twice = "flags: [{name: f, default: a}, {name: f, default: a}]";
+    assert!(problems(twice)[0].contains("`f` is there twice"));
+    let forged = "routes: [{name: r, rules: [{name: a, when: [{header: x, present: true}],
+        then: {setHeaders: {x-serinus-flags: a}}}]}]";
+    assert!(problems(forged)[0].contains("headers of this name are the filter's own"));
+}
+
+#[test]
+fn a_flag_past_its_day_is_a_warning_from_that_day_on() {
+    let text = "flags:\n- name: f\n  default: a\n  expires: 2027-02-01\n";
+    let tree = yaml::read(text).unwrap().remove(0);
+    let policy = policy::check(&tree).unwrap();
+    let at = |moment: &str| {
+        let now = serinus::assign::ramp::Millis(policy::value::moment(moment).unwrap());
+        policy
+            .warnings(now)
+            .map(|one| format!("{}: {one}", one.line))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(at("2027-01-31T23:59:59Z"), Vec::<String>::new());
+    assert_eq!(
+        at("2027-02-01T00:00:00Z"),
+        [
+            "4: flags[0].expires: warning: the flag is past its day; take it out, or give it another day"
+        ]
+    );
+}
+
+#[test]
 fn each_mistake_of_a_route_is_named_with_what_to_write() {
     let key = "key: [{header: x}]";
     let table = [

@@ -4,9 +4,11 @@
 //! else. In the mesh they are what a hop before decided. The headers tell the next hop of one
 //! request; baggage is what an application hands on to the requests it makes in turn, as it does
 //! its trace headers. The member's value lists decisions, `checkout:canary.search:stable`, the
-//! newest last; at most [`MOST_CARRIED`], of which the oldest give way.
+//! newest last; at most [`MOST_CARRIED`], of which the oldest give way. After them come flags,
+//! `rec_engine=on`, as a header of their own tells them too; at most [`MOST_FLAGS`].
 
-use super::read::baggage;
+use super::flags::FLAGS_HEADER;
+use super::read::{baggage, pair};
 use crate::request::Request;
 
 /// Tells the upstream the variant; absent for stable.
@@ -19,6 +21,10 @@ pub const OWN_PREFIX: &[u8] = b"x-serinus-";
 pub const MEMBER: &str = "serinus";
 /// Decisions in the member; a request that passed more routes than this names the latest.
 pub const MOST_CARRIED: usize = 8;
+
+/// Flags in the header and in the member, and so of a policy: a member with that many of the longest
+/// is half of what a `baggage` header may hold (8,192 bytes).
+pub const MOST_FLAGS: usize = 50;
 
 /// The filter's own header names among the request's, each once.
 pub fn own_headers<'r>(request: &Request<'r>) -> Vec<&'r [u8]> {
@@ -63,9 +69,14 @@ pub fn without_member(request: &Request<'_>) -> Option<Vec<u8>> {
     baggage::has(request, MEMBER).then(|| baggage::rewritten(request, MEMBER, None))
 }
 
-/// The `baggage` header with the decision for `route` in the filter's member; decisions for other
-/// routes stay if `keep` (in the mesh), and what others put there always does.
-pub fn with_member(request: &Request<'_>, route: &str, variant: &str, keep: bool) -> Vec<u8> {
+/// The `baggage` header with the decision for a route and with flags in the filter's member;
+/// decisions for other routes stay if `keep` (in the mesh), and what others put there always does.
+pub fn with_member<'f>(
+    request: &Request<'_>,
+    route: Option<(&str, &str)>,
+    flags: impl Iterator<Item = (&'f str, &'f str)>,
+    keep: bool,
+) -> Vec<u8> {
     let before = keep.then(|| baggage::member(request, MEMBER)).flatten();
     let before = before
         .as_deref()
@@ -73,14 +84,57 @@ pub fn with_member(request: &Request<'_>, route: &str, variant: &str, keep: bool
         .unwrap_or_default();
     let mut kept: Vec<String> = decisions(before)
         .rev()
-        .filter(|(name, variant)| *name != route && is_name(name) && is_name(variant))
-        .take(MOST_CARRIED.saturating_sub(1))
+        .filter(|(name, variant)| {
+            let is_anew = route.is_some_and(|(route, _)| route == *name);
+            !is_anew && is_name(name) && is_name(variant)
+        })
+        .take(MOST_CARRIED.saturating_sub(usize::from(route.is_some())))
         .map(|(name, variant)| format!("{name}:{variant}"))
         .collect();
     kept.reverse();
-    kept.push(format!("{route}:{variant}"));
+    kept.extend(route.map(|(route, variant)| format!("{route}:{variant}")));
+    kept.extend(flags.map(|(flag, value)| format!("{flag}={value}")));
     let member = format!("{MEMBER}={}", kept.join("."));
     baggage::rewritten(request, MEMBER, Some(&member))
+}
+
+/// The flags that a hop before told, by its header or else by the baggage, each once.
+pub fn carried_flags(request: &Request<'_>) -> Vec<(String, String)> {
+    let mut flags: Vec<(String, String)> = Vec::new();
+    let mut add = |(name, value): (&[u8], &[u8])| {
+        let name = std::str::from_utf8(name).ok().filter(|name| is_name(name));
+        let value = std::str::from_utf8(value)
+            .ok()
+            .filter(|text| is_value(text));
+        if let (Some(name), Some(value)) = (name, value)
+            && flags.len() < MOST_FLAGS
+            && !flags.iter().any(|(known, _)| known == name)
+        {
+            flags.push((name.to_owned(), value.to_owned()));
+        }
+    };
+    for line in request.header(FLAGS_HEADER) {
+        let members = line.split(|byte| *byte == b',').filter_map(pair);
+        members
+            .filter_map(|(name, value)| {
+                let value: &[u8] = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+                Some((name, value))
+            })
+            .for_each(&mut add);
+    }
+    if let Some(member) = baggage::member(request, MEMBER) {
+        member
+            .split(|byte| *byte == b'.')
+            .filter_map(pair)
+            .for_each(&mut add);
+    }
+    flags
+}
+
+/// Whether `text` can be the value of a flag.
+pub fn is_value(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=40).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// Whether `text` has a name's characters, so that a foreign member can't widen the header.
@@ -129,7 +183,12 @@ mod tests {
         ];
         for (before, after) in table {
             let merged = with_request("GET", "/", &[("baggage", before)], |request| {
-                text(&with_member(request, "r", "v", false))
+                text(&with_member(
+                    request,
+                    Some(("r", "v")),
+                    [].into_iter(),
+                    false,
+                ))
             });
             assert_eq!(merged, after, "{before}");
         }
@@ -153,7 +212,12 @@ mod tests {
     fn in_the_mesh_decisions_of_other_routes_go_on_and_the_oldest_give_way() {
         let before = "serinus=a:1.b:2.r:old.c:3.d:4.e:5.f:6.g:7.h:8";
         let merged = with_request("GET", "/", &[("baggage", before)], |request| {
-            text(&with_member(request, "r", "v", true))
+            text(&with_member(
+                request,
+                Some(("r", "v")),
+                [].into_iter(),
+                true,
+            ))
         });
         assert_eq!(merged, "serinus=b:2.c:3.d:4.e:5.f:6.g:7.h:8.r:v");
     }

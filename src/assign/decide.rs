@@ -9,6 +9,7 @@
 
 use super::carry;
 use super::cookie::{Id, IssueCookie};
+use super::flags::Told;
 use super::gates::{Gates, Passage};
 use super::hash;
 use super::key::KeySource;
@@ -107,6 +108,8 @@ pub struct Decision<'p> {
     pub issued: Option<(&'p IssueCookie, Id)>,
     /// Who drew, as [`hash::caller`] tells callers apart.
     pub caller: Option<u32>,
+    /// The flags, of a request that goes on.
+    pub flags: Told<'p>,
 }
 
 impl<'p> Decision<'p> {
@@ -123,6 +126,7 @@ impl<'p> Decision<'p> {
             slot: None,
             issued: None,
             caller: None,
+            flags: Told::default(),
         }
     }
 

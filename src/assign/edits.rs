@@ -2,6 +2,7 @@
 
 use super::carry::{self, ROUTE_HEADER, VARIANT_HEADER};
 use super::decide::{Decision, Reason};
+use super::flags::FLAGS_HEADER;
 use super::route::Side;
 use super::{Assigner, Mode, Trust};
 use crate::request::Request;
@@ -40,31 +41,39 @@ impl<'a> Edits<'a> {
         request: &Request<'a>,
         decision: &Decision<'a>,
     ) {
-        let Some(route) = decision.route.filter(|_| assigner.mode == Mode::Enforce) else {
+        if assigner.mode != Mode::Enforce {
             return;
-        };
-        self.tell(
-            request,
-            decision.side,
-            route.side_name(decision.side),
-            &route.name,
-        );
-        // Headers of a rule whose variant was not reached are for that variant.
-        let rule = decision.rule.filter(|_| decision.reason == Reason::Rule);
-        for rule in decision.passed.iter().copied().chain(rule) {
-            self.set_all(&rule.set_headers);
         }
-        if let Some(variant) = route.variant(decision.side) {
-            self.set_all(&variant.set_headers);
-            let rewrite = variant.rewrite.as_ref();
-            if let Some(target) = rewrite.and_then(|rewrite| rewrite.apply(request.target())) {
-                self.set.push((":path", Cow::Owned(target)));
+        if let Some(route) = decision.route {
+            self.tell(
+                request,
+                decision.side,
+                route.side_name(decision.side),
+                &route.name,
+            );
+            // Headers of a rule whose variant was not reached are for that variant.
+            let rule = decision.rule.filter(|_| decision.reason == Reason::Rule);
+            for rule in decision.passed.iter().copied().chain(rule) {
+                self.set_all(&rule.set_headers);
+            }
+            if let Some(variant) = route.variant(decision.side) {
+                self.set_all(&variant.set_headers);
+                let rewrite = variant.rewrite.as_ref();
+                if let Some(target) = rewrite.and_then(|rewrite| rewrite.apply(request.target())) {
+                    self.set.push((":path", Cow::Owned(target)));
+                }
             }
         }
-        if assigner.baggage {
+        let flags = &decision.flags;
+        if !flags.given.is_empty() {
+            self.replace(FLAGS_HEADER, Cow::Owned(flags.header().into_bytes()));
+        }
+        if assigner.baggage && (decision.route.is_some() || !flags.given.is_empty()) {
             let keep = assigner.trust == Trust::Mesh;
-            let variant = route.side_name(decision.side);
-            let line = carry::with_member(request, &route.name, variant, keep);
+            let of_route = decision
+                .route
+                .map(|route| (route.name.as_str(), route.side_name(decision.side)));
+            let line = carry::with_member(request, of_route, flags.all(), keep);
             self.replace("baggage", Cow::Owned(line));
         }
     }

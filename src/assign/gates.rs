@@ -2,7 +2,7 @@
 //!
 //! Who judges the variants hands this in with each decision; it is no part of the policy, and may
 //! differ between proxies. Slots and keys stay what they are under it, so a gate that opens again
-//! lets the very callers in that it kept out.
+//! lets the very callers in that it kept out. Who judges also says which flags are shed.
 
 use super::ramp::Millis;
 use super::route::{Route, RouteId};
@@ -61,28 +61,56 @@ impl Default for Gate {
     }
 }
 
-/// The gates of all routes. One that is not named is open and has no ceiling.
+/// The gates of all routes, and which flags are shed. A gate that is not named is open and has no
+/// ceiling, a flag that is not named is not shed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Gates(Vec<Vec<Gate>>);
+pub struct Gates {
+    routes: Vec<Vec<Gate>>,
+    shed: Vec<bool>,
+}
 
 impl Gates {
-    /// All are open.
-    pub const OPEN: Self = Self(Vec::new());
+    /// All are open, and no flag is shed.
+    pub const OPEN: Self = Self {
+        routes: Vec::new(),
+        shed: Vec::new(),
+    };
 
     /// The gates of each route's variants, in the order of the policy.
     pub fn new(gates: Vec<Vec<Gate>>) -> Self {
-        Self(gates)
+        Self {
+            routes: gates,
+            shed: Vec::new(),
+        }
+    }
+
+    /// The same with these flags shed, in the order of the policy.
+    #[must_use]
+    pub fn with_shed(self, shed: Vec<bool>) -> Self {
+        Self { shed, ..self }
+    }
+
+    /// The same with those flags shed that are so in `other`.
+    #[must_use]
+    pub fn with_shed_of(self, other: &Self) -> Self {
+        self.with_shed(other.shed.clone())
+    }
+
+    /// Whether the flag at this place in the policy is shed.
+    pub fn is_shed(&self, flag: usize) -> bool {
+        self.shed.get(flag).copied().unwrap_or(false)
     }
 
     /// The gate of `route`'s variant at the place `variant`.
     pub fn of(&self, route: RouteId, variant: usize) -> Gate {
-        let gate = self.0.get(route.0).and_then(|route| route.get(variant));
+        let gate = self.routes.get(route.0);
+        let gate = gate.and_then(|route| route.get(variant));
         gate.copied().unwrap_or_default()
     }
 
     /// What the first of `route`'s gates that is not open lets through; open if all of them are.
     pub fn narrowest(&self, route: RouteId) -> Passage {
-        let gates = self.0.get(route.0).into_iter().flatten();
+        let gates = self.routes.get(route.0).into_iter().flatten();
         let mut passages = gates.map(|gate| gate.passage);
         let is_narrow = |passage: &Passage| *passage != Passage::Open;
         passages.find(is_narrow).unwrap_or_default()

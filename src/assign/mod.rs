@@ -11,6 +11,7 @@ pub mod condition;
 pub mod cookie;
 pub mod decide;
 pub mod edits;
+pub mod flags;
 pub mod gates;
 pub mod hash;
 pub mod index;
@@ -27,6 +28,7 @@ pub(crate) mod testing;
 
 use crate::request::Request;
 use decide::{Circumstances, Decision};
+use flags::Flag;
 use gates::Gates;
 use index::Index;
 use ramp::Millis;
@@ -65,6 +67,8 @@ pub struct Assigner {
     pub routes: Vec<Route>,
     /// What finds the one that takes a request.
     pub index: Index,
+    /// The flags, in order.
+    pub flags: Vec<Flag>,
 }
 
 impl Assigner {
@@ -76,13 +80,20 @@ impl Assigner {
         gates: &Gates,
         random: &mut dyn FnMut() -> Option<[u8; 16]>,
     ) -> Decision<'_> {
+        let mesh = self.trust == Trust::Mesh;
         let mut circumstances = Circumstances {
             now,
             gates,
-            mesh: self.trust == Trust::Mesh,
+            mesh,
             random,
         };
         let route = self.index.first(&self.routes, request);
-        decide::decide(route, request, &mut circumstances)
+        let mut decision = decide::decide(route, request, &mut circumstances);
+        // What is answered by the proxy meets no flag.
+        if decision.respond.is_none() && (self.baggage || !self.flags.is_empty()) {
+            let issued = decision.issued.as_ref();
+            decision.flags = flags::decide(&self.flags, request, issued, gates, mesh);
+        }
+        decision
     }
 }

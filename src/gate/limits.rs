@@ -154,6 +154,12 @@ impl LimitWatch {
         &self.limit
     }
 
+    /// Whether the last part that said something was beyond the bound.
+    #[must_use]
+    pub fn is_crossing(&self) -> bool {
+        self.crossed_s > 0.0
+    }
+
     /// Takes in a tick; `errors` are after the key cap. Gives the counts of both sides while the
     /// limit is crossed for as long as it says.
     pub fn learn(

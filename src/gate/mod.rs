@@ -44,6 +44,7 @@ pub mod orders;
 pub mod probe;
 mod route;
 pub mod settings;
+pub mod shed;
 pub mod state;
 pub mod store;
 pub mod words;

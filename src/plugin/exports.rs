@@ -17,8 +17,21 @@ use std::collections::BTreeMap;
 /// All that the host has made and not yet deleted, by its numbers.
 #[derive(Debug, Default)]
 struct Contexts {
-    roots: BTreeMap<u32, Root>,
+    /// One for each policy that still has requests: few, and a second kind of map would be kilobytes
+    /// of the filter.
+    roots: Vec<(u32, Root)>,
     streams: BTreeMap<u32, Stream>,
+}
+
+impl Contexts {
+    fn place(&self, root: u32) -> Option<usize> {
+        self.roots.iter().position(|(id, _)| *id == root)
+    }
+
+    fn root(&mut self, id: u32) -> Option<&mut Root> {
+        let root = self.roots.iter_mut().find(|(known, _)| *known == id);
+        root.map(|(_, root)| root)
+    }
 }
 
 thread_local! {
@@ -34,7 +47,7 @@ fn with<T>(call: impl FnOnce(&mut Contexts) -> T) -> Option<T> {
 }
 
 fn root<T>(id: u32, call: impl FnOnce(&mut Root) -> T) -> Option<T> {
-    with(|contexts| contexts.roots.get_mut(&id).map(call)).flatten()
+    with(|contexts| contexts.root(id).map(call)).flatten()
 }
 
 fn stream<T>(id: u32, call: impl FnOnce(&mut Stream) -> T) -> Option<T> {
@@ -67,14 +80,19 @@ extern "C" fn allocate(size: usize) -> *mut u8 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_context_create(id: u32, root: u32) {
-    let _ = with(|contexts| match contexts.roots.get(&root) {
-        Some(root) => {
-            contexts.streams.insert(id, root.stream());
-        }
-        None => {
-            contexts.roots.insert(id, Root::default());
-        }
-    });
+    let _ = with(
+        |contexts| match contexts.root(root).map(|root| root.stream()) {
+            Some(stream) => {
+                contexts.streams.insert(id, stream);
+            }
+            None => {
+                if let Some(place) = contexts.place(id) {
+                    contexts.roots.swap_remove(place);
+                }
+                contexts.roots.push((id, Root::default()));
+            }
+        },
+    );
 }
 
 #[unsafe(no_mangle)]
@@ -138,8 +156,12 @@ extern "C" fn proxy_on_log(id: u32) {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(id: u32) {
     // What is deleted may have counts to hand on: not while the contexts are taken.
-    let gone = with(|contexts| (contexts.streams.remove(&id), contexts.roots.remove(&id)));
-    if let Some((_, Some(root))) = gone {
+    let gone = with(|contexts| {
+        let root = contexts.place(id);
+        let root = root.map(|place| contexts.roots.swap_remove(place));
+        (contexts.streams.remove(&id), root)
+    });
+    if let Some((_, Some((_, root)))) = gone {
         root.done();
     }
 }

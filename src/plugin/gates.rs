@@ -1,5 +1,6 @@
 //! The gates: judged by the worker that watches, obeyed by all.
 
+use super::flags;
 use super::host::{self, Level};
 use super::root::InForce;
 use super::series::SideStats;
@@ -41,6 +42,14 @@ impl Obeyed {
 
     /// Takes up what the worker that judges says, if it said anything new.
     pub fn listen(&self, policy: &Policy) {
+        self.listen_to_orders(policy);
+        if let Some(shed) = flags::shed_now(policy) {
+            let mut passages = self.passages.borrow_mut();
+            *passages = std::mem::take(&mut *passages).with_shed(shed);
+        }
+    }
+
+    fn listen_to_orders(&self, policy: &Policy) {
         let Ok(told) = host::shared(&orders::key(&policy.name)) else {
             return;
         };
@@ -49,7 +58,8 @@ impl Obeyed {
         }
         // What is no orders is no news: those before it still hold.
         if let Some(orders) = told.as_deref().and_then(orders::read) {
-            *self.passages.borrow_mut() = passages(policy, &orders);
+            let mut standing = self.passages.borrow_mut();
+            *standing = passages(policy, &orders).with_shed_of(&standing);
         }
         *self.told.borrow_mut() = told;
     }

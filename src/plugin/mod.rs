@@ -9,6 +9,7 @@
 //! | [`copied`] | its copy, if it has one |
 //! | [`counting`] | what one worker counts, and how it is handed on |
 //! | [`shadows`] | the shadows of all routes, and their calls |
+//! | [`flags`] | the flags: counted by all, shed by one of the workers |
 //! | [`gates`] | the gates: judged by one of the workers, obeyed by all |
 //! | [`watch`] | what one of the workers does with the sums |
 //! | [`verdicts`] | what it makes of the shadows |
@@ -22,6 +23,7 @@ mod copied;
 mod counting;
 mod ended;
 mod exports;
+mod flags;
 mod gates;
 mod host;
 mod pages;

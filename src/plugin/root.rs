@@ -268,7 +268,7 @@ fn put_in_force(good: Option<Good>, rejected: Option<Rejected>, now: Millis) -> 
     if let Some((policy, version, _)) = &good {
         host::log(Level::Info, &introduction(policy, *version));
         let warn = |warning| host::log(Level::Warn, &format!("serinus: policy: {warning}"));
-        policy.warnings.iter().for_each(warn);
+        policy.warnings(now).for_each(warn);
     }
     let version = good.as_ref().map_or(0, |(_, version, _)| *version);
     Id::single(&metric::POLICY_VERSION).set(u64::from(version));

@@ -1,5 +1,6 @@
 //! The metrics of one policy in one worker: made at the start, told once a second.
 
+use super::flags::FlagStats;
 use super::series::{BudgetStats, Id, ShadowStats, SideStats};
 use crate::assign::Trust;
 use crate::assign::route::{Route, Side};
@@ -12,24 +13,32 @@ use std::cell::Cell;
 
 /// Counts in the worker until they are told.
 #[derive(Debug)]
-struct Pending {
+pub struct Pending {
     id: Id,
     more: Cell<u64>,
 }
 
 impl Pending {
-    fn new(id: Id) -> Self {
+    /// Nothing yet.
+    pub fn new(id: Id) -> Self {
         Self {
             id,
             more: Cell::new(0),
         }
     }
 
-    fn count(&self, more: u64) {
+    /// Counts so many more.
+    pub fn count(&self, more: u64) {
         self.more.set(self.more.get().saturating_add(more));
     }
 
-    fn tell(&self) {
+    /// What all workers told.
+    pub fn told(&self) -> u64 {
+        self.id.get()
+    }
+
+    /// Tells what was counted.
+    pub fn tell(&self) {
         self.id.add(self.more.take());
     }
 }
@@ -40,6 +49,8 @@ pub struct Stats {
     routes: Vec<Vec<SideStats>>,
     budgets: Vec<Option<BudgetStats>>,
     shadows: Vec<Option<ShadowStats>>,
+    /// The flags.
+    pub flags: FlagStats,
     host_errors: Pending,
     dropped: Pending,
     /// What the work of a second took.
@@ -75,6 +86,7 @@ impl Stats {
             routes,
             budgets,
             shadows: policy.map_or_else(Vec::new, ShadowStats::of_routes),
+            flags: FlagStats::define(policy),
             host_errors: Pending::new(Id::single(&metric::HOST_ERRORS)),
             dropped: Pending::new(Id::single(&metric::DROPPED)),
             tick: Id::single(&metric::TICK),
@@ -101,6 +113,7 @@ impl Stats {
     /// Sets the gauges to 0 of what `policy`, whose metrics these are, has and `successor` has not:
     /// the proxy can't take a series back.
     pub fn retire(&self, policy: &Policy, successor: &Policy) {
+        self.flags.retire(policy, successor);
         for (index, route) in policy.assigner.routes.iter().enumerate() {
             let routes = &successor.assigner.routes;
             let place = routes.iter().position(|known| known.name == route.name);
@@ -139,8 +152,8 @@ impl Stats {
     /// What the filter counts of itself, over all workers: the proxy adds it up.
     pub fn of_the_filter(&self) -> Filter {
         Filter {
-            host_errors: self.host_errors.id.get(),
-            dropped: self.dropped.id.get(),
+            host_errors: self.host_errors.told(),
+            dropped: self.dropped.told(),
         }
     }
 
@@ -156,5 +169,6 @@ impl Stats {
     pub fn tell(&self) {
         self.host_errors.tell();
         self.dropped.tell();
+        self.flags.tell();
     }
 }

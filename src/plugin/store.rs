@@ -8,6 +8,7 @@
 //! | the policy's name and `.health.slow` | what is slow, see [`slow`](crate::health::slow) |
 //! | the policy's name and `.gate.0` to `.15` | the gates, see [`gates`](crate::gate::gates) |
 //! | the policy's name and `.gate.orders` | where they stand, see [`orders`](crate::gate::orders) |
+//! | the policy's name and `.flags.shed` | the flags that give way, see [`shed`](crate::gate::shed) |
 //! | the policy's name and `.shadow.0` to `.15` | the shadows, see [`stored`](crate::shadow::stored) |
 //! | the policy's name and `.lease` | who watches, see [`lease`](crate::health::lease) |
 //!

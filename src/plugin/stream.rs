@@ -195,6 +195,7 @@ impl Stream {
             return Action::Continue;
         }
         in_force.counting.decided(&decision, millis(now), &passages);
+        in_force.stats.flags.count(&decision.flags);
         let field = tell(in_force, policy, &decision);
         let answer = answer(in_force, policy, request, &decision, millis(now));
         let copied = copied(in_force, policy, request, &decision, millis(now));

@@ -1,6 +1,7 @@
 //! Watching the routes, in the one worker that holds the lease: all counts are read once a second,
 //! gauges are set, and what is slow is told to the other workers.
 
+use super::flags::Sheds;
 use super::gates::Judged;
 use super::host;
 use super::root::InForce;
@@ -21,6 +22,7 @@ use crate::health::watch::RouteWatch;
 use crate::policy::Policy;
 use crate::report::metric;
 use crate::report::state::{self, About, BudgetView, Document, Rejected, RouteView};
+use crate::report::state_flags;
 use crate::report::state_gate::GateView;
 use crate::report::state_shadow::ShadowView;
 use crate::shadow::verdict::Report;
@@ -35,6 +37,7 @@ pub struct Watch {
     routes: Vec<RouteWatch>,
     gates: Judged,
     verdicts: Verdicts,
+    sheds: Sheds,
     /// The bundle to be kept next.
     bundle: usize,
     /// What the other workers were last told to be slow.
@@ -77,6 +80,7 @@ impl Watch {
             routes,
             gates,
             verdicts: Verdicts::new(policy),
+            sheds: Sheds::begin(policy, now),
             bundle: 0,
             told_slow,
         };
@@ -98,11 +102,13 @@ impl Watch {
                 .judge(in_force, policy, index, came, shadowed, now);
             self.gates.tell(in_force, policy, &changed);
             self.gates.show(in_force, policy, index);
+            self.sheds.judge(in_force, policy, index, came, now);
             if let Some(route) = policy.assigner.routes.get(index) {
                 tell(in_force, index, watch, route, now);
             }
         }
         self.gates.order(in_force, policy, now);
+        self.sheds.order(policy);
         self.tell_slow(&policy.name);
         self.keep(policy);
     }
@@ -208,7 +214,29 @@ pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
             shadow,
         })
         .collect();
-    Document::of(&about(in_force, proxy.as_deref(), now), &views).to_json()
+    let flags = flags(in_force, policy, &watch.sheds, now);
+    let about = about(in_force, proxy.as_deref(), now);
+    Document::of(&about, &views).with_flags(flags).to_json()
+}
+
+fn flags<'p>(
+    in_force: &InForce,
+    policy: &'p Policy,
+    sheds: &Sheds,
+    now: Millis,
+) -> Vec<state_flags::Flag<'p>> {
+    let flags = policy.assigner.flags.iter().zip(&policy.flag_lives);
+    let told = flags.enumerate().map(|(place, (flag, life))| {
+        let values = flag.values.iter().map(String::as_str);
+        let counts = in_force.stats.flags.counts(place);
+        state_flags::Flag {
+            flag: &flag.name,
+            values: state_flags::Values(values.zip(counts).collect()),
+            shed: sheds.is_shed(place),
+            expired: life.expires.map(|_| life.is_old(now)),
+        }
+    });
+    told.collect()
 }
 
 fn asked(route: &Route, now: Millis, passages: &Passages) -> Vec<Share> {

@@ -22,6 +22,7 @@ pub mod yaml;
 use crate::assign::Assigner;
 use crate::assign::condition::Condition;
 use crate::assign::gates::{self, Gates, Passage};
+use crate::assign::ramp::Millis;
 use crate::gate;
 use crate::health;
 use crate::report::page::Page;
@@ -51,10 +52,43 @@ pub struct Policy {
     pub gates: Vec<gate::RouteSettings>,
     /// The shadow of each route, in the order of the routes.
     pub shadows: Vec<Option<Shadow>>,
+    /// What is beside the decision of each flag, in the order of the flags.
+    pub flag_lives: Vec<FlagLife>,
     /// The pages that the filter serves.
     pub page: Option<Page>,
-    /// What its author should know of it.
-    pub warnings: Vec<Problem>,
+    /// What its author should know of it, now or from some day on.
+    warnings: Vec<Problem>,
+}
+
+/// What becomes of a flag beside its decisions.
+#[derive(Debug, Clone)]
+pub struct FlagLife {
+    /// The day from which it is old, in days since 1970.
+    pub expires: Option<i64>,
+    /// When it gives way.
+    pub shed: Option<Shedding>,
+}
+
+impl FlagLife {
+    /// Whether it is old.
+    pub fn is_old(&self, now: Millis) -> bool {
+        self.expires.is_some_and(|day| day <= day_of(now))
+    }
+}
+
+/// When a flag gives way.
+#[derive(Debug, Clone)]
+pub struct Shedding {
+    /// Whose signals, by its place in the policy.
+    pub route: usize,
+    /// Which.
+    pub settings: gate::shed::Settings,
+}
+
+/// Days since 1970.
+fn day_of(now: Millis) -> i64 {
+    const DAY: i64 = 86_400_000;
+    now.0.div_euclid(DAY)
 }
 
 /// The shadow of a route.
@@ -67,6 +101,13 @@ pub struct Shadow {
 }
 
 impl Policy {
+    /// What its author should know of it at this time.
+    pub fn warnings(&self, now: Millis) -> impl Iterator<Item = &Problem> {
+        let today = day_of(now);
+        let holds = move |warning: &&Problem| warning.from_day.is_none_or(|day| day <= today);
+        self.warnings.iter().filter(holds)
+    }
+
     /// The gates as far as people hold them: where each stands before anything was judged.
     pub fn held_gates(&self) -> Gates {
         let of = |settings: &gate::Settings| gates::Gate {

@@ -43,6 +43,8 @@ pub struct Problem {
     pub path: Vec<Step>,
     /// Line in the text, from 1; 0 where the text has no lines to speak of.
     pub line: u32,
+    /// The day from which it holds, in days since 1970; always, if there is none.
+    pub from_day: Option<i64>,
     /// What is wrong.
     pub what: String,
     /// What to write instead.
@@ -140,11 +142,21 @@ impl Problems {
         }
     }
 
+    /// The same, from a day on (in days since 1970).
+    pub fn warn_from(&mut self, day: i64, what: &str, write: &str) {
+        let before = self.warnings.len();
+        self.warn(what, write);
+        if let Some(warning) = self.warnings.get_mut(before) {
+            warning.from_day = Some(day);
+        }
+    }
+
     fn here(&self, severity: Severity, what: String, write: String) -> Problem {
         Problem {
             severity,
             path: self.here.clone(),
             line: 0,
+            from_day: None,
             what,
             write,
         }
@@ -221,6 +233,7 @@ impl Refusal {
             severity: Severity::Error,
             path: Vec::new(),
             line,
+            from_day: None,
             what: what.into(),
             write: write.into(),
         };

@@ -8,8 +8,7 @@ use super::tree::Node;
 
 /// Where those parts stand (`*` is any element of a list), and which of their values do not act; all
 /// if none is named.
-const NOT_YET: [(&[&str], &[&str]); 8] = [
-    (&["flags"], &[]),
+const NOT_YET: [(&[&str], &[&str]); 7] = [
     (&["fleet"], &[]),
     (&["routes", "*", "rescue"], &[]),
     (&["routes", "*", "experiment"], &[]),

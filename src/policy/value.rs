@@ -4,6 +4,7 @@
 //! value is used for and are said beside it.
 
 use super::decode::{leaf, quoted};
+use crate::assign::carry::is_value;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use time::OffsetDateTime;
@@ -42,6 +43,12 @@ leaf! {
     /// A name that is safe as a metric label, a header value and a baggage member.
     pub struct Name(String) = name,
     {"type": "string", "pattern": "^[a-z0-9_-]{1,40}$"}
+}
+
+leaf! {
+    /// A value of a flag, safe as a metric label and in a header.
+    pub struct FlagText(String) = flag_text,
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$", "examples": ["on", "off", "v2"]}
 }
 
 leaf! {
@@ -231,6 +238,17 @@ fn name(text: &str) -> Read<String> {
         text,
         "could not be a metric label",
         "1 to 40 of the characters a-z, 0-9, _ and -",
+    )
+}
+
+fn flag_text(text: &str) -> Read<String> {
+    if is_value(text) {
+        return Ok(text.to_owned());
+    }
+    wrong(
+        text,
+        "can't be the value of a flag",
+        "1 to 40 of the characters A-Z, a-z, 0-9, _ and -",
     )
 }
 

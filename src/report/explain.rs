@@ -23,8 +23,8 @@ pub fn asks(request: &Request<'_>) -> bool {
 }
 
 /// `route=checkout; variant=canary; reason=share; key=header:x-user-id; slot=4711; share=10000`:
-/// members that say nothing are left out, and `rule` and `mode` (unless it enforces) come where
-/// they matter. The share is that of the variant decided on, in parts per million, with what its gate keeps
+/// members that say nothing are left out, and `rule`, `flags` (`rec_engine:on:share,…`) and `mode`
+/// (unless it enforces) come where they matter. The share is that of the variant decided on, in parts per million, with what its gate keeps
 /// out taken off.
 pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis, gates: &Gates) -> String {
     let mut text = members(decision, "; ");
@@ -40,6 +40,11 @@ pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis, gates: &Gat
     if let Some(route) = decision.route {
         let share = route.share_of(decision.side, now, gates);
         let _ = write!(text, "; share={}", share.ppm());
+    }
+    for (place, given) in decision.flags.given.iter().enumerate() {
+        let start = if place == 0 { "; flags=" } else { "," };
+        let (value, word) = (given.text(), given.because.word());
+        let _ = write!(text, "{start}{}:{value}:{word}", given.flag.name);
     }
     if mode == Mode::Observe {
         text.push_str("; mode=observe");

@@ -102,6 +102,10 @@ metrics! {
         "Pairs of which only status and headers were compared, since a body was too long.";
     SHADOW_VERDICT = Gauge "serinus_shadow_verdict" ["route", "state"]
         "1 for the verdict on the other version's answers: `pass`, `hold` or `fail`.";
+    FLAG_DECISIONS = Counter "serinus_flag_decisions_total" ["flag", "value"]
+        "Requests that went on with the flag's value.";
+    FLAG_SHED = Gauge "serinus_flag_shed" ["flag"]
+        "1 while the flag gives way under load; only with `shedWhen`.";
     POLICY_REJECTED = Gauge "serinus_policy_rejected" []
         "1 while the newest policy given is refused.";
     POLICY_VERSION = Gauge "serinus_policy_version" []

@@ -102,7 +102,7 @@ Names carry their labels in front, `route=.=checkout;.;variant=.=canary;.;serinu
 Istio makes labels of them with, in the mesh configuration or a pod's `proxy.istio.io/config`:
 
 ```yaml
-extraStatTags: [route, variant, outcome, reason, signal, state]
+extraStatTags: [route, variant, outcome, reason, signal, state, flag, value]
 ```
 
 Raw Envoy does with, in its bootstrap:
@@ -116,6 +116,8 @@ stats_config:
   - {tag_name: reason, regex: '(reason=\\.=(.*?);\\.;)'}
   - {tag_name: signal, regex: '(signal=\\.=(.*?);\\.;)'}
   - {tag_name: state, regex: '(state=\\.=(.*?);\\.;)'}
+  - {tag_name: flag, regex: '(flag=\\.=(.*?);\\.;)'}
+  - {tag_name: value, regex: '(value=\\.=(.*?);\\.;)'}
 ```
 
 | label | values |

@@ -7,5 +7,6 @@ pub mod metric_reference;
 pub mod metric_shadow;
 pub mod page;
 pub mod state;
+pub mod state_flags;
 pub mod state_gate;
 pub mod state_shadow;

@@ -6,6 +6,7 @@
 //! problems of the policy, counts, addresses of upstream hosts, and paths of differences between
 //! their answers. All numbers are whole: shares in parts per million, times in microseconds.
 
+use super::state_flags::Flag;
 use super::state_gate::{Gate, GateView};
 use super::state_shadow::{Shadow, ShadowView};
 use crate::assign::decide::Reason;
@@ -132,6 +133,7 @@ pub struct Document<'a> {
     rejected: Option<Refused<'a>>,
     filter: Filter,
     routes: Vec<Route<'a>>,
+    flags: Vec<Flag<'a>>,
 }
 
 impl<'a> Document<'a> {
@@ -156,7 +158,14 @@ impl<'a> Document<'a> {
             }),
             filter: about.filter,
             routes: routes.collect(),
+            flags: Vec::new(),
         }
+    }
+
+    /// The same with the flags.
+    #[must_use]
+    pub fn with_flags(self, flags: Vec<Flag<'a>>) -> Self {
+        Self { flags, ..self }
     }
 
     /// As JSON; nothing if it cannot be written, which none of its values can bring about.

@@ -74,6 +74,15 @@ fn report() -> Report<'static> {
     }
 }
 
+fn flag() -> Flag<'static> {
+    Flag {
+        flag: "rec_engine",
+        values: crate::report::state_flags::Values(vec![("off", 7), ("on", 5)]),
+        shed: Some(true),
+        expired: Some(false),
+    }
+}
+
 fn json(watch: &RouteWatch) -> String {
     let problems = ["routes: missing".to_owned()];
     let about = About {
@@ -115,7 +124,10 @@ fn json(watch: &RouteWatch) -> String {
             report: Some(&report),
         }),
     };
-    Document::of(&about, &[view]).to_json().unwrap()
+    Document::of(&about, &[view])
+        .with_flags(vec![flag()])
+        .to_json()
+        .unwrap()
 }
 
 fn told(watch: &RouteWatch) -> Value {
@@ -245,7 +257,14 @@ fn the_same_state_gives_the_same_bytes_with_fields_in_their_order() {
 }
 
 /// Fields whose members are named after outcomes and reasons, which have tables of their own.
-const BY_WORDS: [&str; 5] = ["outcomes", "decisions", "calls", "skipped", "not_compared"];
+const BY_WORDS: [&str; 6] = [
+    "outcomes",
+    "decisions",
+    "calls",
+    "skipped",
+    "not_compared",
+    "values",
+];
 
 /// The paths of all fields, those in [`BY_WORDS`] left out.
 fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {

@@ -113,8 +113,6 @@ def test_parts_that_do_not_act_yet_are_refused(start, upstreams: Upstreams) -> N
     cases = {
         f"routes[0].{name}": policy(route("shop", **part)) for name, part in UNSUPPORTED.items()
     }
-    flag = {"name": "f", "default": "off", "values": [{"value": "on", "share": "5%"}]}
-    cases["flags"] = policy(route("shop"), flags=[flag])
     cases["fleet"] = policy(route("shop"), fleet={"cluster": "p", "authority": "p.example"})
     for place, unsupported in cases.items():
         before = len(envoy.log)

@@ -44,3 +44,17 @@ pub fn slot(group: &str, id: &[u8]) -> Slot {
 pub fn variant_value(group: &str, id: &[u8], total: NonZeroU32) -> u32 {
     value(group, id, total, VARIANT_SEED)
 }
+
+/// The index of the variant that Unleash takes among those of these weights; `None` if they sum to
+/// nothing.
+pub fn pick(group: &str, id: &[u8], weights: &[u32]) -> Option<usize> {
+    let total = weights
+        .iter()
+        .fold(0, |sum: u32, weight| sum.saturating_add(*weight));
+    let value = variant_value(group, id, NonZeroU32::new(total)?);
+    let mut cumulative = 0_u32;
+    weights.iter().position(|weight| {
+        cumulative = cumulative.saturating_add(*weight);
+        cumulative >= value
+    })
+}

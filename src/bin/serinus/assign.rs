@@ -5,6 +5,7 @@ use crate::policy_file;
 use serde::{Deserialize, Serialize};
 use serinus::assign::Mode;
 use serinus::assign::decide::{Decision, Reason};
+use serinus::assign::flags::Given;
 use serinus::assign::gates::Gates;
 use serinus::assign::ramp::Millis;
 use serinus::assign::route::STABLE;
@@ -12,6 +13,7 @@ use serinus::policy::Policy;
 use serinus::policy::value::moment;
 use serinus::request::{Header, Request, address};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 const ABOUT: &str = "\
@@ -33,6 +35,9 @@ A decision: {"route","variant","reason","key","slot","share"}
   share   that of the variant decided on, in parts per million; a gate that is held shut leaves all
           to stable
 
+With --flags it also has "flags": {"name": {"value","reason"}}, where reason is carried, rule, no-key,
+share or rest; a request that a rule or maintenance answers has none. (A proxy may shed a flag.)
+
 Example:
   $ echo '{"method":"GET","path":"/checkout","headers":[["x-user-id","anna"]]}' |
       serinus assign --policy shop.yaml
@@ -51,6 +56,9 @@ pub struct Args {
     /// File with the policy, alone or inside a WasmPlugin and the like
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
+    /// Add a member `flags` with the value of each flag, and why it has it
+    #[arg(long)]
+    flags: bool,
     /// File with the requests; `-` or nothing for standard input
     requests: Option<PathBuf>,
 }
@@ -66,7 +74,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let line: Line<'_> = serde_json::from_str(line).map_err(|error| {
             format!("it is no request: {error}; `serinus assign --help` shows one")
         })?;
-        line.decide(&policy, &gates, out)
+        line.decide(&policy, &gates, args.flags, out)
     })
 }
 
@@ -96,10 +104,24 @@ struct Answer<'p> {
     key: Option<String>,
     slot: Option<u32>,
     share: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<BTreeMap<&'p str, FlagAnswer<'p>>>,
+}
+
+#[derive(Serialize)]
+struct FlagAnswer<'p> {
+    value: &'p str,
+    reason: &'static str,
 }
 
 impl Line<'_> {
-    fn decide(&self, policy: &Policy, gates: &Gates, out: &mut Vec<u8>) -> Result<(), String> {
+    fn decide(
+        &self,
+        policy: &Policy,
+        gates: &Gates,
+        with_flags: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
         let now = match &self.at {
             Some(at) => moment(at).map_err(|(what, write)| format!("at: {what}; {write}"))?,
             None => clock(),
@@ -130,8 +152,11 @@ impl Line<'_> {
                 assigner.decide(&request, now, gates, &mut random)
             }
         };
-        serde_json::to_writer(&mut *out, &answer(&decision, now, gates))
-            .map_err(|e| e.to_string())?;
+        let answer = Answer {
+            flags: with_flags.then(|| flags(&decision)),
+            ..answer(&decision, now, gates)
+        };
+        serde_json::to_writer(&mut *out, &answer).map_err(|e| e.to_string())?;
         out.push(b'\n');
         Ok(())
     }
@@ -146,12 +171,21 @@ fn answer<'p>(decision: &Decision<'p>, now: Millis, gates: &Gates) -> Answer<'p>
         key: decision.key.map(ToString::to_string),
         slot: decision.slot.map(|slot| slot.get()),
         share: route.map(|route| route.share_of(decision.side, now, gates).ppm()),
+        flags: None,
     }
+}
+
+fn flags<'p>(decision: &Decision<'p>) -> BTreeMap<&'p str, FlagAnswer<'p>> {
+    let answer = |given: &Given<'p>| {
+        let (value, reason) = (given.text(), given.because.word());
+        (given.flag.name.as_str(), FlagAnswer { value, reason })
+    };
+    decision.flags.given.iter().map(answer).collect()
 }
 
 /// Milliseconds since 1970 by this machine's clock.
 #[allow(clippy::disallowed_methods)]
-fn clock() -> i64 {
+pub fn clock() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,7 +1,9 @@
 //! `serinus check`: every problem of a policy, before a proxy meets it.
 
+use crate::assign::clock;
 use crate::lines::{self, Failure};
 use crate::policy_file;
+use serinus::assign::ramp::Millis;
 use serinus::policy::{self, Policy, find};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -76,7 +78,8 @@ fn check(file: &Path, json: bool) -> Result<bool, Failure> {
     for tree in found {
         match tree.and_then(|tree| policy::check(&tree).map(|policy| (tree, policy))) {
             Ok((tree, policy)) => {
-                policy_file::each(path, &policy.warnings).for_each(|line| eprintln!("{line}"));
+                let warnings = policy.warnings(Millis(clock()));
+                policy_file::each(path, warnings).for_each(|line| eprintln!("{line}"));
                 if json {
                     tell(&[tree.to_json()])?;
                 } else {

@@ -86,9 +86,12 @@ pub fn problems(path: Option<&Path>, refusal: &Refusal) -> Vec<String> {
 }
 
 /// A line: `FILE:LINE: path: what is wrong; what to write`; in a warning, `path: warning: …`.
-pub fn each(path: Option<&Path>, problems: &[Problem]) -> impl Iterator<Item = String> {
+pub fn each<'p>(
+    path: Option<&Path>,
+    problems: impl IntoIterator<Item = &'p Problem>,
+) -> impl Iterator<Item = String> {
     let file = lines::label(path);
-    problems.iter().map(move |problem| match problem.line {
+    problems.into_iter().map(move |problem| match problem.line {
         0 => format!("{file}: {problem}"),
         line => format!("{file}:{line}: {problem}"),
     })

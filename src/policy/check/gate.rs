@@ -23,7 +23,7 @@ const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 /// A limit's time is cut into ticks of a second, and kept by one proxy.
-const LASTING: RangeInclusive<u64> = SECOND..=DAY;
+pub const LASTING: RangeInclusive<u64> = SECOND..=DAY;
 /// A gate that shuts a good canary every hour is of no use, and its odds no odds any more.
 const FALSE_ALARM_EVERY: RangeInclusive<u64> = HOUR..=u64::MAX;
 const WARMUP: RangeInclusive<u64> = 0..=DAY;
@@ -186,7 +186,8 @@ fn seed(names: &[&str; 3]) -> u64 {
     u64::from(murmur3_x86_32(&[policy, b"/", route, b"/", variant], 0))
 }
 
-fn time(
+/// A length of time that lies within bounds.
+pub fn time(
     key: &str,
     period: &Period,
     within: RangeInclusive<u64>,
@@ -256,7 +257,8 @@ fn budget(raw: &raw::Budget, problems: &mut Problems) -> BudgetSettings {
     }
 }
 
-fn limits(list: &[raw::Limit], problems: &mut Problems) -> Vec<Limit> {
+/// The limits of `limits`.
+pub fn limits(list: &[raw::Limit], problems: &mut Problems) -> Vec<Limit> {
     problems.at_key("limits", |problems| {
         super::at_most(MAX_LIMITS, list.len(), problems);
         let limit = |(index, raw): (usize, &raw::Limit)| {
@@ -267,15 +269,7 @@ fn limits(list: &[raw::Limit], problems: &mut Problems) -> Vec<Limit> {
 }
 
 fn limit(raw: &raw::Limit, problems: &mut Problems) -> Option<Limit> {
-    let quantity = match raw.signal {
-        LimitSignal::ErrorRate => Quantity::ErrorRate,
-        LimitSignal::P50 => Quantity::P50,
-        LimitSignal::P95 => Quantity::P95,
-        LimitSignal::P99 => Quantity::P99,
-        LimitSignal::RequestRate => Quantity::RequestRate,
-        LimitSignal::ConversionRate => Quantity::ConversionRate,
-        LimitSignal::DiffRate => Quantity::DiffRate,
-    };
+    let quantity = quantity(raw.signal);
     let lasting = time("for", &raw.lasting, LASTING, problems);
     let bound = bound(raw, quantity, problems)?;
     Some(Limit {
@@ -284,6 +278,19 @@ fn limit(raw: &raw::Limit, problems: &mut Problems) -> Option<Limit> {
         lasting,
         min_requests: raw.min_requests.map_or(100, |least| least.0.unsigned_abs()),
     })
+}
+
+/// What a limit looks at.
+pub fn quantity(signal: LimitSignal) -> Quantity {
+    match signal {
+        LimitSignal::ErrorRate => Quantity::ErrorRate,
+        LimitSignal::P50 => Quantity::P50,
+        LimitSignal::P95 => Quantity::P95,
+        LimitSignal::P99 => Quantity::P99,
+        LimitSignal::RequestRate => Quantity::RequestRate,
+        LimitSignal::ConversionRate => Quantity::ConversionRate,
+        LimitSignal::DiffRate => Quantity::DiffRate,
+    }
 }
 
 /// The one bound of `raw`.

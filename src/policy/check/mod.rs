@@ -4,6 +4,7 @@
 //! whether it is used depends on there being no problem at all.
 
 mod condition;
+mod flags;
 mod gate;
 mod header;
 mod health;
@@ -48,6 +49,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
             route::routes(&name, routes, trust, problems)
         })
     });
+    let (flags, flag_lives) = flags::flags(raw, problems);
     let explain = raw.explain.as_ref().map(|explain| {
         problems.at_key("explain", |problems| {
             condition::some_conditions("when", &explain.when, problems)
@@ -62,7 +64,9 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
             baggage: report.and_then(|report| report.baggage).unwrap_or(false),
             index: Index::of(&routes),
             routes,
+            flags,
         },
+        flag_lives,
         explain,
         access_log: report.and_then(|report| report.access_log).unwrap_or(true),
         health: health::settings(raw),
@@ -85,16 +89,23 @@ fn at_most(most: usize, there: usize, problems: &mut Problems) {
 
 /// Says of every element whose name an earlier one has.
 fn unique<T>(list: &List<T>, name: impl Fn(&T) -> &String, problems: &mut Problems) {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut names: Vec<&String> = Vec::with_capacity(list.0.len());
     for (index, element) in &list.0 {
         let name = name(element);
-        if seen.insert(name) {
+        // No list is long; a set for each kind of element would be kilobytes of the filter.
+        if !names.contains(&name) {
+            names.push(name);
             continue;
         }
-        problems.at_index(*index, |problems| {
-            problems.at_key("name", |problems| {
-                problems.say(format!("`{name}` is there twice"), "a name of its own");
-            });
-        });
+        twice(*index, name, problems);
     }
+}
+
+#[inline(never)]
+fn twice(index: usize, name: &str, problems: &mut Problems) {
+    problems.at_index(index, |problems| {
+        problems.at_key("name", |problems| {
+            problems.say(format!("`{name}` is there twice"), "a name of its own");
+        });
+    });
 }

@@ -5,7 +5,7 @@ use crate::assign::Trust;
 use crate::assign::carry::{MEMBER, OWN_PREFIX};
 use crate::policy::decode::List;
 use crate::policy::problem::Problems;
-use crate::policy::raw::{Condition, Policy, Route};
+use crate::policy::raw::{Condition, Key, Policy, Route};
 
 const WRITE: &str = "another name, or `trust: mesh`";
 
@@ -21,6 +21,16 @@ pub fn refuse(raw: &Policy, trust: Trust, problems: &mut Problems) {
             in_route(route, problems)
         });
     }
+    for (index, flag) in raw.flags.iter().flat_map(|flags| &flags.0) {
+        at(&["flags"], *index, problems, |problems| {
+            keys(flag.key.as_ref(), problems);
+            for (index, rule) in flag.rules.iter().flat_map(|rules| &rules.0) {
+                at(&["rules"], *index, problems, |problems| {
+                    conditions(&["when"], Some(&rule.when), problems);
+                });
+            }
+        });
+    }
 }
 
 fn in_route(route: &Route, problems: &mut Problems) {
@@ -33,22 +43,7 @@ fn in_route(route: &Route, problems: &mut Problems) {
             header(Some(&asked.name.0), "name", problems);
         });
     }
-    for (index, key) in route.key.iter().flat_map(|keys| &keys.0) {
-        at(&["key"], *index, problems, |problems| {
-            header(
-                key.header.as_ref().map(|name| name.0.as_str()),
-                "header",
-                problems,
-            );
-            if key
-                .baggage
-                .as_ref()
-                .is_some_and(|member| member.0 == MEMBER)
-            {
-                gone("baggage", problems);
-            }
-        });
-    }
+    keys(route.key.as_ref(), problems);
     let shadowed = route.shadow.as_ref();
     let shadowed = shadowed.and_then(|shadow| shadow.when.as_ref());
     conditions(&["shadow", "when"], shadowed, problems);
@@ -58,6 +53,20 @@ fn in_route(route: &Route, problems: &mut Problems) {
     for (index, rule) in route.rules.iter().flat_map(|rules| &rules.0) {
         at(&["rules"], *index, problems, |problems| {
             conditions(&["when"], Some(&rule.when), problems);
+        });
+    }
+}
+
+/// The sources of a key.
+fn keys(list: Option<&List<Key>>, problems: &mut Problems) {
+    for (index, key) in list.iter().flat_map(|keys| &keys.0) {
+        at(&["key"], *index, problems, |problems| {
+            let name = key.header.as_ref().map(|name| name.0.as_str());
+            header(name, "header", problems);
+            let baggage = key.baggage.as_ref();
+            if baggage.is_some_and(|member| member.0 == MEMBER) {
+                gone("baggage", problems);
+            }
         });
     }
 }

@@ -11,6 +11,7 @@ use crate::gate::RouteSettings;
 use crate::policy::decode::{List, listed};
 use crate::policy::problem::Problems;
 use crate::policy::raw;
+use crate::policy::value::Text;
 
 /// Hosts, methods and headers that one route names.
 const MOST_MATCHED: usize = 100;
@@ -41,7 +42,8 @@ fn route(id: RouteId, raw: &raw::Route, trust: Trust, problems: &mut Problems) -
         problems.at_key("match", |problems| matcher(raw, problems))
     });
     let keys = key::keys(raw.key.as_ref(), problems);
-    let scheme = scheme(raw, problems);
+    let (salt, hash) = (raw.salt.as_ref(), raw.hash.as_ref());
+    let scheme = scheme(salt, hash, || raw.name.0.clone(), problems);
     let (variants, shares) = variant::variants(raw.variants.as_ref(), &scheme, problems);
     let rules = rule::rules(raw.rules.as_ref(), &variants, problems);
     let maintenance = raw.maintenance.as_ref();
@@ -84,16 +86,22 @@ fn follow(raw: &raw::Route, trust: Trust, problems: &mut Problems) -> Option<Str
     Some(follow.clone())
 }
 
-fn scheme(raw: &raw::Route, problems: &mut Problems) -> Scheme {
-    let salt = raw.salt.as_ref().map(|salt| salt.0.clone());
-    if salt.is_some() && !matches!(raw.hash, None | Some(raw::HashScheme::Serinus)) {
+/// The scheme of a `hash` and a `salt`, whose default is told by `name`.
+pub fn scheme(
+    salt: Option<&Text>,
+    hash: Option<&raw::HashScheme>,
+    name: impl FnOnce() -> String,
+    problems: &mut Problems,
+) -> Scheme {
+    let salt = salt.map(|salt| salt.0.clone());
+    if salt.is_some() && !matches!(hash, None | Some(raw::HashScheme::Serinus)) {
         problems.at_key("salt", |problems| {
             problems.say("another vendor's hash has no such salt", "leave it out");
         });
     }
-    match &raw.hash {
+    match hash {
         None | Some(raw::HashScheme::Serinus) => Scheme::Serinus {
-            salt: salt.unwrap_or_else(|| raw.name.0.clone()).into(),
+            salt: salt.unwrap_or_else(name).into(),
         },
         Some(raw::HashScheme::Unleash(unleash)) => Scheme::Unleash {
             group: unleash.group.0.clone().into(),

@@ -2,39 +2,49 @@
 
 use super::{Condition, HashScheme, Key, Limit};
 use crate::policy::decode::{List, record};
-use crate::policy::value::{Day, HeaderValue, Name, Percent, Period, Text};
+use crate::policy::value::{Day, FlagText, Name, Percent, Period, Text};
 
 record! {
-    /// A feature flag: decided once a request, told to the upstream.
+    /// A feature flag: decided once a request, and told to the upstream in the header
+    /// `x-serinus-flags`, a dictionary of RFC 9651: `rec_engine="on", search="v2"`.
     pub struct Flag {
-        /// Unique.
+        /// Unique, and beginning with a letter; the label `flag` of its metrics.
         "name" => name: Name,
-        /// What makes a caller sticky; as a route's.
+        /// What makes a caller sticky, as a route's. A flag gives out no cookie; it takes the one that
+        /// a route gives out, by `cookie`, on the very request that gets it.
         "key" => key: Option<List<Key>>,
-        /// As a route's. Default: the flag's name.
+        /// Hashed with the key. A flag with the salt of a route draws the very callers that the route
+        /// draws. Default: `flag:` and the flag's name, which no route's default is.
         "salt" => salt: Option<Text>,
-        /// As a route's.
+        /// How a key becomes a slot, as a route's. With another vendor's hash the values lie end to
+        /// end in their order, as that vendor's do. Default: `serinus`.
         "hash" => hash: Option<HashScheme>,
-        /// The value of those whom nothing else decides for.
-        "default" => default: HeaderValue,
-        /// Values by share.
+        /// The value of those whom nothing else decides for, and of everybody while the flag is shed.
+        "default" => default: FlagText,
+        /// The other values, and how many callers get them; at most 16. Who gets none of them gets
+        /// the default.
         "values" => values: Option<List<FlagValue>>,
-        /// Conditions that decide before the share does, in order.
+        /// Conditions that decide before the share does, in order; at most 200.
         "rules" => rules: Option<List<FlagRule>>,
         /// When the flag gives way under load.
         "shedWhen" => shed_when: Option<ShedWhen>,
-        /// The day from which `serinus check` and the log say that it is old.
+        /// The day from which `serinus check`, the log and the state document say that it is old.
         "expires" => expires: Option<Day>,
     }
 }
 
 record! {
-    /// A value and how many of the callers get it.
+    /// A value and how many of the callers get it. The first owns slots from 0 upward, the second from
+    /// the top downward, a third and later from its `from`: raising one share moves nobody out of
+    /// another. All shares together are at most 100%.
     pub struct FlagValue {
-        /// The value.
-        "value" => value: HeaderValue,
-        /// How many get it.
+        /// The value; `default`'s may be among them.
+        "value" => value: FlagText,
+        /// How many get it; `0%` for one that only rules give.
         "share" => share: Percent,
+        /// Where its slots begin; required from the third value on, and of no use with another
+        /// vendor's hash.
+        "from" => from: Option<Percent>,
     }
 }
 
@@ -53,19 +63,22 @@ record! {
 record! {
     /// What a flag's rule does.
     pub struct FlagThen {
-        /// The value.
-        "value" => value: HeaderValue,
+        /// The value: one of `values`, or the default.
+        "value" => value: FlagText,
     }
 }
 
 record! {
-    /// When a flag gives way under load.
+    /// When a flag gives way under load: it has its default for everybody while a route's signal is
+    /// bad. It is judged once a second over all requests of the route, and holds on all workers.
     pub struct ShedWhen {
         /// Whose signals.
         "route" => route: Name,
-        /// Any of these.
+        /// Each of these is enough: `errorRate`, `p50`, `p95` or `p99`, `above` a bound `for` a time;
+        /// at most 16.
         "limits" => limits: Vec<Limit>,
-        /// How long they must be good again.
+        /// How long no limit may be crossed, with requests, until it is itself again; `1s` to `1d`.
+        /// Default: `60s`.
         "restoreAfter" => restore_after: Option<Period>,
     }
 }

@@ -48,7 +48,7 @@ record! {
         /// The routes, in order: the first whose `match` holds takes the request; no other does.
         /// At most 500.
         "routes" => routes: Option<List<Route>>,
-        /// Feature flags: told to the upstream in one header.
+        /// Feature flags, told to the upstream in one header; at most 50.
         "flags" => flags: Option<List<Flag>>,
         /// What all proxies together say of the canary, by way of Prometheus.
         "fleet" => fleet: Option<Fleet>,
@@ -108,8 +108,8 @@ record! {
         "hosts" => hosts: Option<bool>,
         /// Bytes received and sent: two host calls a request. Default: `false`.
         "bytes" => bytes: Option<bool>,
-        /// The decision goes on in the member `serinus` of the header `baggage`, beside what the
-        /// caller sent there: one host call a request of a route. Default: `false`.
+        /// The decision and the flags go on in the member `serinus` of the header `baggage`, beside what
+        /// the caller sent there: one host call a request that has a route or flags. Default: `false`.
         "baggage" => baggage: Option<bool>,
     }
 }

@@ -43,7 +43,8 @@ def shown(page: str) -> Iterator[tuple[list[str], str]]:
             command = lines.pop(0)
             while command.endswith("\\\n"):
                 command = command.removesuffix("\\\n") + lines.pop(0)
-            yield shlex.split(command), "".join(lines).strip()
+            if command.startswith("curl "):
+                yield shlex.split(command), "".join(lines).strip()
 
 
 def curl(client: Client, arguments: list[str]) -> str:
@@ -89,6 +90,15 @@ def printed(answer: Answer) -> str:
     headers = response.headers.multi_items()
     lines += [f"{name}: {value}" for name, value in headers if name not in _OWN]
     return "\n".join([*lines, "", response.text]).strip()
+
+
+def path_to(config: Config, prefix: str) -> None:
+    """Sends requests for paths with a prefix where ecds.yaml sends those of its rewritten path."""
+    manager = connection_manager(config)
+    for host in manager["route_config"]["virtual_hosts"]:
+        for route in host["routes"]:
+            if "path_separated_prefix" in route["match"]:
+                route["match"]["path_separated_prefix"] = prefix
 
 
 def route_to(config: Config, variant: str) -> None:

@@ -27,8 +27,16 @@ class Traffic:
     long, catches up by at most a quarter of a second.
     """
 
-    def __init__(self, port: int, host: str, rate: int, users: int = 20_000, connections: int = 50):
-        self._port, self._host = port, host
+    def __init__(
+        self,
+        port: int,
+        host: str,
+        rate: int,
+        users: int = 20_000,
+        connections: int = 50,
+        path: str = "/",
+    ):
+        self._port, self._host, self._path = port, host, path
         self._every = connections / rate
         self._connections = connections
         self._users = itertools.cycle(range(users))
@@ -68,7 +76,9 @@ class Traffic:
         due = time.monotonic()
         while not self._end.is_set():
             user = next(self._users)
-            request = f"GET / HTTP/1.1\r\nhost: {self._host}\r\nx-user-id: user-{user}\r\n\r\n"
+            request = (
+                f"GET {self._path} HTTP/1.1\r\nhost: {self._host}\r\nx-user-id: user-{user}\r\n\r\n"
+            )
             writer.write(request.encode())
             body_bytes = self._keep(user, await reader.readuntil(b"\r\n\r\n"))
             await reader.readexactly(body_bytes)
