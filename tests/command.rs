@@ -181,3 +181,25 @@ fn the_example_of_assign_prints_what_its_help_says() {
     let done = serinus(&["assign", "--policy", POLICY], request);
     assert_eq!(said.map(str::trim), out(&done).lines().next());
 }
+
+const FLAGS: &str = "tests/policies/flags.yaml";
+
+#[test]
+fn assign_says_the_flags_only_where_it_is_asked_to() {
+    let request = r#"{"method":"GET","path":"/cart","headers":[["x-user-id","user-7"],["x-employee","true"]]}"#;
+    let plain = serinus(&["assign", "--policy", FLAGS], request);
+    let decision = r#"{"route":null,"variant":"stable","reason":"no-route","key":null,"slot":null,"share":null"#;
+    assert_eq!(out(&plain), format!("{decision}}}\n"));
+    let with_flags = serinus(&["assign", "--flags", "--policy", FLAGS], request);
+    let flags = r#""flags":{"rec_engine":{"value":"on","reason":"rule"},"search":{"value":"v2","reason":"share"}}"#;
+    assert_eq!(out(&with_flags), format!("{decision},{flags}}}\n"));
+}
+
+#[test]
+fn check_warns_of_a_flag_that_is_past_its_day() {
+    let done = serinus(&["check", FLAGS], "");
+    assert_eq!(done.status.code(), Some(0));
+    let warning =
+        "tests/policies/flags.yaml:7: flags[0].expires: warning: the flag is past its day";
+    assert!(err(&done).starts_with(warning), "{}", err(&done));
+}

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use serinus::assign::flags::Flag;
 use serinus::policy;
 
+#[allow(dead_code, reason = "the checks themselves run in hash_vectors.rs")]
 mod vectors;
 
 /// The flag with this hash, and values with these shares in parts per million.
@@ -128,7 +129,7 @@ fn unleash_lets_the_same_users_in_and_gives_them_the_same_variants() {
         }
     }
     assert!(
-        rollouts > 50 && variants > 50,
+        rollouts > 100 && variants > 20,
         "{rollouts} and {variants} cases"
     );
 }

@@ -124,6 +124,7 @@ stats_config:
 | --- | --- |
 | `route` | the policy's names; `(none)` for requests that no route took |
 | `variant` | `stable` and the policy's names |
+| `flag`, `value` | the policy's |
 ";
 
 const MEANINGS: &str = "
