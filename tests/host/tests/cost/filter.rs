@@ -1,6 +1,6 @@
 //! What a request costs in the compiled filter: from the making of its context to its deletion.
 
-use serinus_host_tests::{Filter, Headers, Process, Request};
+use serinus_host_tests::{Filter, Process, Request, Response};
 
 use crate::policies::{BODY, GATE, HELD, LEAST, browser, checkout, others, policy, rules, shadow};
 use crate::table::Measured;
@@ -109,12 +109,12 @@ fn shadowed(policy: &str) -> Measured {
         let tokens: Vec<u32> = filter.http_calls().iter().map(|call| call.token).collect();
         assert_eq!(tokens.len(), 1, "each request is copied once");
         for token in tokens {
-            let mut headers = Headers::default();
-            headers.add(":status", "200");
-            headers.add("content-type", "application/json");
-            headers.add("date", "Sat, 21 Nov 2026 09:00:00 GMT");
+            let response = Response::status(200)
+                .header("content-type", "application/json")
+                .header("date", "Sat, 21 Nov 2026 09:00:00 GMT")
+                .body(BODY);
             filter
-                .answer(token, headers, BODY.as_bytes())
+                .answer(token, &response)
                 .expect("an answer");
         }
     }
