@@ -16,6 +16,8 @@ BINARYEN_VERSION := 132.0.0
 WASM_OPT := $(TOOLS)/binaryen-$(BINARYEN_VERSION)/node_modules/binaryen/bin/wasm-opt
 # What rustc's wasm32 target uses; V8 in Envoy has had it for years.
 WASM_FEATURES := bulk-memory sign-ext mutable-globals nontrapping-float-to-int multivalue reference-types
+# Found by trying (decision 15). Below address 1024 there is but the far end of the stack.
+SMALL := $(addprefix --enable-,$(WASM_FEATURES)) --low-memory-unused --flatten --rereloop -Oz -Oz
 DENY_VERSION := 0.20.2
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # Of `make bench`: what its method asks for.
@@ -40,14 +42,14 @@ wasm: need-rust need-node $(WASM_OPT) ## the filter alone
 	@built=$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus.wasm; \
 	if ! test -e target/serinus.wasm || ! cmp -s $$built target/serinus-as-built.wasm; then \
 		echo "serinus: making the filter small"; \
-		node $(WASM_OPT) -Oz $(addprefix --enable-,$(WASM_FEATURES)) $$built -o target/serinus.wasm; \
+		node $(WASM_OPT) $(SMALL) $$built -o target/serinus.wasm; \
 		cp $$built target/serinus-as-built.wasm; \
 	fi
 
 .PHONY: core-bench
 core-bench: need-rust need-node $(WASM_OPT) ## the core alone as a module, to count its instructions
 	cargo build --locked --profile filter --package serinus-core-bench --target $(WASM_TARGET)
-	node $(WASM_OPT) -Oz $(addprefix --enable-,$(WASM_FEATURES)) \
+	node $(WASM_OPT) $(SMALL) \
 		$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus_core_bench.wasm -o target/serinus-core-bench.wasm
 
 .PHONY: tool
@@ -111,7 +113,7 @@ push: image ## sends it to a registry: make push REF=registry.example.com/serinu
 bench: wasm bench-count need-envoy ## Serinus beside what else there is: benches/RESULTS.md (ROUNDS=n to shorten)
 	cargo build --locked --release --package serinus-load
 	cargo build --locked --profile filter --package serinus-empty-filter --target $(WASM_TARGET)
-	node $(WASM_OPT) -Oz $(addprefix --enable-,$(WASM_FEATURES)) \
+	node $(WASM_OPT) $(SMALL) \
 		$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/serinus_empty_filter.wasm -o target/serinus-empty-filter.wasm
 	@mkdir -p target/release
 	@test $(CARGO_TARGET_DIR)/release/serinus-load -ef target/release/serinus-load || \

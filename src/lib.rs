@@ -41,6 +41,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod assign;
+mod bounds;
 pub mod gate;
 pub mod health;
 #[cfg(all(feature = "plugin", target_arch = "wasm32"))]

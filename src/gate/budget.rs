@@ -5,6 +5,7 @@
 //! slides in 48 parts; before it has filled, it is what has come so far. One proxy keeps at most a
 //! day; longer windows are the fleet's.
 
+use crate::bounds::within;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,7 +46,7 @@ impl Budget {
         let part_s = settings.window.min(MAX_WINDOW).as_secs_f64() / PARTS as f64;
         self.age_s += elapsed.as_secs_f64();
         if self.parts.is_empty() || self.age_s >= part_s {
-            let passed = (self.age_s / part_s.max(1e-3)).clamp(1.0, PARTS as f64) as usize;
+            let passed = within(self.age_s / part_s.max(1e-3), 1.0, PARTS as f64) as usize;
             for _ in 0..passed {
                 self.parts.push_back((0, 0));
             }
@@ -68,7 +69,7 @@ impl Budget {
             return 1.0;
         }
         let allowed = (1.0 - settings.objective).max(0.0) * all as f64;
-        (1.0 - bad as f64 / allowed).clamp(0.0, 1.0)
+        within(1.0 - bad as f64 / allowed, 0.0, 1.0)
     }
 
     /// Whether ramps should stay where they are.

@@ -10,6 +10,7 @@
 //! of differing pairs do not tell where a timestamp makes all pairs differ.
 
 use super::detector::sample::{Pair, Sample};
+use crate::bounds::within;
 use std::time::Duration;
 
 /// Upstream hosts of stable fall into this many groups, by a hash of the address.
@@ -71,7 +72,7 @@ impl Ppm {
     #[must_use]
     pub fn from_fraction(fraction: f64) -> Ppm {
         // A float's `as` saturates, and NaN becomes 0.
-        Ppm((fraction.clamp(0.0, 1.0) * f64::from(Self::ALL.0)).ceil() as u32)
+        Ppm((within(fraction, 0.0, 1.0) * f64::from(Self::ALL.0)).ceil() as u32)
     }
 }
 

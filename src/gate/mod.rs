@@ -57,6 +57,7 @@ pub use settings::{Reopen, RouteSettings, Settings, Signals, SlowCounts};
 pub use state::State;
 pub use words::{Change, Held, History, Position, Reason, Signal, Verdict};
 
+use crate::bounds::within;
 use clock::Clock;
 use detector::{Detector, Finding, Readings};
 use limits::{LimitWatch, MAX_LIMITS};
@@ -312,7 +313,11 @@ impl Gate {
             return 1.0;
         }
         let threshold = settings.terms().threshold;
-        (self.detector.log_odds(signal) / threshold.max(1.0)).clamp(0.0, 1.0)
+        within(
+            self.detector.log_odds(signal) / threshold.max(1.0),
+            0.0,
+            1.0,
+        )
     }
 
     /// The detector, for its odds and thresholds.

@@ -21,6 +21,7 @@
 use super::bytes::{Reader, Writer};
 use super::callers::KEY_SLOTS;
 use super::counters::Counters;
+use crate::bounds::within;
 
 /// A false alarm has a probability of `2 e^-14`, 2 in a million, at any one moment, and moments a
 /// few minutes apart are about independent: once in some years for a route.
@@ -86,7 +87,7 @@ impl ShareCheck {
         if draws < 1.0 {
             return None;
         }
-        let part = |of: f64| (of / draws).clamp(0.0, 1.0);
+        let part = |of: f64| within(of / draws, 0.0, 1.0);
         let (asked, seen) = (part(self.asked), part(self.seen));
         let evidence = draws * divergence(seen, asked) / self.spread(draws);
         Some(Seen {

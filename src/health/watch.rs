@@ -16,6 +16,7 @@ use super::slow::SlowBound;
 use super::totals::{LONGEST_NAME, MOST_SIDES, Totals};
 use super::window::{self, Windows};
 use crate::assign::ramp::Millis;
+use crate::bounds::within;
 
 /// A gap of more than this between two looks fades no further: the clock was set.
 const LONGEST_GAP: f64 = 3_600.0;
@@ -95,7 +96,7 @@ impl RouteWatch {
         let seconds = now.0.saturating_sub(self.looked.0) as f64 / 1_000.0;
         self.looked = now;
         if let Some(came) = &came {
-            self.learn(came, seconds.clamp(0.0, LONGEST_GAP));
+            self.learn(came, within(seconds, 0.0, LONGEST_GAP));
         }
         came
     }

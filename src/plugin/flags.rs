@@ -7,11 +7,13 @@ use super::stats::Pending;
 use crate::assign::flags::{Flag, Told};
 use crate::assign::ramp::Millis;
 use crate::assign::share::Share;
+use crate::bounds::within;
 use crate::gate::shed::{self, Change, Shed};
 use crate::health::counters::Counters;
 use crate::health::tick::{During, Thresholds, tick};
 use crate::policy::{FlagLife, Policy};
 use crate::report::metric;
+use crate::text::number;
 
 /// The metrics of all flags.
 #[derive(Debug, Default)]
@@ -156,7 +158,7 @@ impl Sheds {
             watched.looked = now;
             if let Some(came) = came {
                 let tick = all_sides(came, now);
-                let seconds = seconds.clamp(0.0, LONGEST_GAP);
+                let seconds = within(seconds, 0.0, LONGEST_GAP);
                 let change = watched.shed.learn(&shedding.settings, &tick, seconds);
                 if let Some(change) = change {
                     let route = policy.assigner.routes.get(index);
@@ -199,9 +201,9 @@ fn all_sides(came: &[Counters], now: Millis) -> crate::gate::Tick {
 fn line(flag: &str, route: &str, change: Change) -> String {
     match change {
         Change::Shed(quantity, sample) => format!(
-            "serinus: flag {flag} is shed: {} of {route} is beyond its limit, over {:.0} requests",
+            "serinus: flag {flag} is shed: {} of {route} is beyond its limit, over {} requests",
             quantity.as_str(),
-            sample.n,
+            number(sample.n.round()),
         ),
         Change::Restored => format!("serinus: flag {flag} is itself again: {route} is well"),
     }

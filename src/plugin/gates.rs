@@ -17,6 +17,7 @@ use crate::health::counters::Counters;
 use crate::health::kept;
 use crate::health::tick::{During, Thresholds, tick};
 use crate::policy::Policy;
+use crate::text::number;
 use std::cell::{Ref, RefCell};
 
 /// How the gates stand, as this worker was told.
@@ -300,13 +301,13 @@ fn line(route: &str, variant: &str, change: &Change) -> String {
     let comma = if signal.is_empty() { "" } else { ", " };
     let (stable, canary) = (change.evidence.stable, change.evidence.canary);
     format!(
-        "serinus: gate of {route}/{variant} is {}: {}{comma}{signal}; stable {:.0} of {:.0}, \
-         {variant} {:.0} of {:.0}",
+        "serinus: gate of {route}/{variant} is {}: {}{comma}{signal}; stable {} of {}, \
+         {variant} {} of {}",
         change.state.as_str(),
         change.reason.as_str(),
-        stable.k,
-        stable.n,
-        canary.k,
-        canary.n,
+        number(stable.k.round()),
+        number(stable.n.round()),
+        number(canary.k.round()),
+        number(canary.n.round()),
     )
 }

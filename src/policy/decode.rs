@@ -8,7 +8,7 @@
 use super::problem::Problems;
 use super::tree::{Node, Value};
 use crate::sorted::sorted;
-use crate::text::printable;
+use crate::text::{number, printable};
 
 /// The longest list that is read anywhere in a policy; far above what any part of it can use, so
 /// that a longer one is a mistake.
@@ -69,15 +69,11 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for List<T> {
 
 impl<T: Decode> Decode for List<T> {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let elements = list(node, problems)?;
-        let mut kept = Vec::with_capacity(elements.len());
-        for (index, element) in elements.iter().enumerate() {
-            if let Some(element) = problems.at_index(index, |problems| T::decode(element, problems))
-            {
-                kept.push((index, element));
-            }
-        }
-        Some(Self(kept))
+        let mut kept = Vec::new();
+        each(node, problems, &mut |index, element, problems| {
+            kept.extend(T::decode(element, problems).map(|element| (index, element)));
+        })
+        .then_some(Self(kept))
     }
 }
 
@@ -89,19 +85,9 @@ impl<T: Decode> Decode for Box<T> {
 
 impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let elements = list(node, problems)?;
-        let mut all = Some(Self::with_capacity(elements.len()));
-        for (index, element) in elements.iter().enumerate() {
-            match problems.at_index(index, |problems| T::decode(element, problems)) {
-                Some(element) => {
-                    if let Some(all) = &mut all {
-                        all.push(element);
-                    }
-                }
-                None => all = None,
-            }
-        }
-        all
+        let List(kept) = List::decode(node, problems)?;
+        let is_whole = matches!(&node.value, Value::List(all) if all.len() == kept.len());
+        is_whole.then(|| kept.into_iter().map(|(_, element)| element).collect())
     }
 }
 
@@ -119,12 +105,12 @@ impl Decode for bool {
 
 impl Decode for String {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if let Value::Text(text) = &node.value {
-            return Some(text.clone());
-        }
-        let (what, write) = unquoted(&node.value, |_| Ok(()));
-        problems.say(what, write);
-        None
+        let mut value = None;
+        let is_good = text(node, problems, &mut |text| {
+            value = Some(text.to_owned());
+            Ok(())
+        });
+        value.filter(|_| is_good)
     }
 }
 
@@ -195,20 +181,18 @@ pub struct Whole<const LEAST: i64, const MOST: i64>(pub i64);
 
 impl<const LEAST: i64, const MOST: i64> Decode for Whole<LEAST, MOST> {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match node.value {
-            Value::Integer(value) if (LEAST..=MOST).contains(&value) => return Some(Self(value)),
-            Value::Integer(value) => problems.say(
-                format!("{value} is out of range"),
-                format!("a whole number from {LEAST} to {MOST}"),
-            ),
-            _ => wrong_kind(
-                node,
-                &format!("a whole number from {LEAST} to {MOST}"),
-                problems,
-            ),
-        }
-        None
+        whole(node, LEAST, MOST, problems).map(Self)
     }
+}
+
+fn whole(node: &Node, least: i64, most: i64, problems: &mut Problems) -> Option<i64> {
+    let write = || format!("a whole number from {least} to {most}");
+    match node.value {
+        Value::Integer(value) if (least..=most).contains(&value) => return Some(value),
+        Value::Integer(value) => problems.say(format!("{value} is out of range"), write()),
+        _ => wrong_kind(node, &write(), problems),
+    }
+    None
 }
 
 #[cfg(feature = "cli")]
@@ -244,7 +228,10 @@ impl Decode for Fraction {
         if (0.0..=1.0).contains(&value) {
             return Some(Self(value));
         }
-        problems.say(format!("{value} is out of range"), "a number from 0 to 1");
+        problems.say(
+            format!("{} is out of range", number(value)),
+            "a number from 0 to 1",
+        );
         None
     }
 }
@@ -282,7 +269,10 @@ impl Decode for Factor {
         if (1.0..=100.0).contains(&value) {
             return Some(Self(value));
         }
-        problems.say(format!("{value} is out of range"), "a number from 1 to 100");
+        problems.say(
+            format!("{} is out of range", number(value)),
+            "a number from 1 to 100",
+        );
         None
     }
 }
@@ -316,7 +306,7 @@ fn it_is(value: &Value) -> String {
         Value::Null => "it is empty".to_owned(),
         Value::Bool(value) => format!("it is the boolean {value}"),
         Value::Integer(value) => format!("it is the number {value}"),
-        Value::Fraction(value) => format!("it is the number {value}"),
+        Value::Fraction(value) => format!("it is the number {}", number(*value)),
         Value::Text(value) => format!("it is the text {}", quoted(value)),
         other => format!("it is {}", other.kind()),
     }
@@ -324,14 +314,11 @@ fn it_is(value: &Value) -> String {
 
 /// What is wrong with a value that should be text that `read` takes, and what to write: quotes, if
 /// they are all that is missing.
-pub fn unquoted(
-    value: &Value,
-    read: impl Fn(&str) -> Result<(), (String, String)>,
-) -> (String, String) {
+fn unquoted(value: &Value, read: Read<'_>) -> (String, String) {
     let bare = match value {
         Value::Bool(value) => Some(value.to_string()),
         Value::Integer(value) => Some(value.to_string()),
-        Value::Fraction(value) => Some(value.to_string()),
+        Value::Fraction(value) => Some(number(*value)),
         _ => None,
     };
     let write = match (read(bare.as_deref().unwrap_or_default()), bare) {
@@ -342,20 +329,44 @@ pub fn unquoted(
     (it_is(value), write)
 }
 
-/// The elements of a list, or a problem.
-fn list<'n>(node: &'n Node, problems: &mut Problems) -> Option<&'n [Node]> {
+/// Reads a text, or says what is wrong with it and what to write.
+pub type Read<'r> = &'r mut dyn FnMut(&str) -> Result<(), (String, String)>;
+
+/// Has `read` read the text of `node`; what it finds wrong, or that there is no text, is a problem.
+/// Gives whether all is well.
+pub fn text(node: &Node, problems: &mut Problems, read: Read<'_>) -> bool {
+    let read = match &node.value {
+        Value::Text(text) => read(text),
+        other => Err(unquoted(other, read)),
+    };
+    let Err((what, write)) = read else {
+        return true;
+    };
+    problems.say(what, write);
+    false
+}
+
+/// Has `read` read each element of a list; `false` if it is none, or too long, which is a problem.
+fn each(
+    node: &Node,
+    problems: &mut Problems,
+    read: &mut dyn FnMut(usize, &Node, &mut Problems),
+) -> bool {
     let Value::List(elements) = &node.value else {
         wrong_kind(node, "a list, as in `[…]`", problems);
-        return None;
+        return false;
     };
     if elements.len() > LONGEST_LIST {
         problems.say(
             format!("it has {} elements", elements.len()),
             format!("at most {LONGEST_LIST}"),
         );
-        return None;
+        return false;
     }
-    Some(elements)
+    for (index, element) in elements.iter().enumerate() {
+        problems.at_index(index, |problems| read(index, element, problems));
+    }
+    true
 }
 
 /// The members of an object, or a problem.
@@ -525,23 +536,17 @@ macro_rules! leaf {
         );
 
         impl $crate::policy::decode::Decode for $name {
+            #[inline(never)]
             fn decode(
                 node: &$crate::policy::tree::Node,
                 problems: &mut $crate::policy::problem::Problems,
             ) -> Option<Self> {
-                let read = match &node.value {
-                    $crate::policy::tree::Value::Text(text) => $read(text),
-                    other => Err($crate::policy::decode::unquoted(other, |text| {
-                        $read(text).map(|_| ())
-                    })),
-                };
-                match read {
-                    Ok(value) => Some(Self(value)),
-                    Err((what, write)) => {
-                        problems.say(what, write);
-                        None
-                    }
-                }
+                let mut value = None;
+                let is_good = $crate::policy::decode::text(node, problems, &mut |text| {
+                    value = Some(Self($read(text)?));
+                    Ok(())
+                });
+                value.filter(|_| is_good)
             }
         }
 

@@ -3,9 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// The longest payload that is decoded, in base64 characters. Header limits of proxies (60 KiB in
@@ -29,95 +27,89 @@ pub fn claim(header: &[u8], name: &str) -> Option<String> {
     let unpadded = payload.iter().rposition(|byte| *byte != b'=')?;
     let json = URL_SAFE_NO_PAD.decode(payload.get(..=unpadded)?).ok()?;
     let mut reader = serde_json::Deserializer::from_slice(&json);
-    let claim = Claims(name).deserialize(&mut reader).ok()?;
+    let claim = Reading::Claims(name).deserialize(&mut reader).ok()?;
     reader.end().ok()?;
     claim
 }
 
-/// Reads an object for the claim of this name; of a name that is there twice the last counts.
+/// Reads an object for the claim of this name, or one claim as text, if it is of a kind that is;
+/// of a name that is there twice the last counts.
 ///
-/// A tree of all claims would do as well, at the price of 20 kB of the filter for numbers that are
-/// not whole.
-struct Claims<'n>(&'n str);
+/// One visitor for both, and one that takes whatever comes: a tree of all claims would cost 20 kB of
+/// the filter for numbers that are not whole, and serde's complaints of a wrong type 15 kB.
+#[derive(Clone, Copy)]
+enum Reading<'n> {
+    Claims(&'n str),
+    Claim,
+}
 
-impl<'de> DeserializeSeed<'de> for Claims<'_> {
+impl Reading<'_> {
+    /// What a value is that is no object: the claim, if this reads one.
+    fn value(self, text: impl FnOnce() -> String) -> Option<String> {
+        match self {
+            Self::Claims(_) => None,
+            Self::Claim => Some(text()),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
     type Value = Option<String>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_map(self)
+        from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Claims<'_> {
+impl<'de> Visitor<'de> for Reading<'_> {
     type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut claims: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(name) = claims.next_key::<String>()? {
-            if name == self.0 {
-                found = claims.next_value::<Claim>()?.0;
-            } else {
-                claims.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// One claim as text, if it is of a kind that is.
-struct Claim(Option<String>);
-
-impl<'de> Deserialize<'de> for Claim {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(AnyClaim)
-    }
-}
-
-struct AnyClaim;
-
-impl<'de> Visitor<'de> for AnyClaim {
-    type Value = Claim;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Claim, E> {
-        Ok(Claim(Some(text.to_owned())))
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(self.value(|| text.to_owned()))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Claim, E> {
-        Ok(Claim(Some(value.to_string())))
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(self.value(|| value.to_string()))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Claim, E> {
-        Ok(Claim(Some(number.to_string())))
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(self.value(|| number.to_string()))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Claim, E> {
-        Ok(Claim(Some(number.to_string())))
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(self.value(|| number.to_string()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Claim, E> {
-        Ok(Claim(None))
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
     }
 
-    fn visit_unit<E>(self) -> Result<Claim, E> {
-        Ok(Claim(None))
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Claim, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Claim(None))
+        Ok(None)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Claim, A::Error> {
-        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Claim(None))
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = members.next_key::<String>()? {
+            match self {
+                Self::Claims(wanted) if name == wanted => {
+                    found = members.next_value_seed(Self::Claim)?;
+                }
+                Self::Claims(_) | Self::Claim => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -15,6 +15,7 @@
 //! shows no spread between hosts: such bursts hit the canary's hosts too and cancel out.
 
 use super::sample::{Sample, half};
+use crate::bounds::within;
 use crate::gate::input::GROUPS;
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +91,7 @@ impl Dispersion {
     /// smallest factor by which the hosts' spread is carried over to the canary.
     #[must_use]
     pub fn phi(&self, least_carry: f64) -> f64 {
-        self.slow(least_carry).max(self.fast()).clamp(1.0, MAX_PHI)
+        within(self.slow(least_carry).max(self.fast()), 1.0, MAX_PHI)
     }
 
     fn slow(&self, least_carry: f64) -> f64 {
@@ -107,7 +108,7 @@ impl Dispersion {
         } else {
             MAX_CARRY
         };
-        1.0 + (ratio - 1.0) * traffic.clamp(least_carry, MAX_CARRY)
+        1.0 + (ratio - 1.0) * within(traffic, least_carry, MAX_CARRY)
     }
 
     fn fast(&self) -> f64 {

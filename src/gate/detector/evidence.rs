@@ -13,6 +13,7 @@
 //! A drop (conversions) is the same with the sides' roles changed.
 
 use super::blocks::Block;
+use crate::bounds::within;
 use serde::{Deserialize, Serialize};
 
 /// Rates over the tolerated one that are looked for.
@@ -106,7 +107,7 @@ impl Evidence {
         let steps = steps(block, direction, tolerance);
         for ((odds, step), ratio) in self.odds.iter_mut().zip(steps).zip(RATIOS) {
             if ratio == ONSET_RATIO {
-                self.rise = (self.rise + step.total / phi).clamp(0.0, MAX_ODDS);
+                self.rise = within(self.rise + step.total / phi, 0.0, MAX_ODDS);
             }
             *odds = (log_add(*odds, start) + (step.total / phi).min(MAX_STEP)).min(MAX_ODDS);
         }
