@@ -14,6 +14,7 @@ from typing import Any
 
 from . import chart, measure, report
 from .configurations import ROOT, Configuration, all_of_them
+from .host_calls import host_calls
 from .processes import processors, upstreams
 
 ROUNDS, WARM = 20, 25_000
@@ -47,6 +48,7 @@ def run(folder: Path, rounds: int, warm: int) -> dict[str, Any]:
             alone[one.key] = measure.alone(one, ups, folder, warm)
         own_idle = {key: took.idle for key, took in alone.items()}
         pinned = measure.rounds(ups, folder, 1, rounds, warm, own_idle)
+        calls = host_calls(ups, folder)
         effect = measure.effect(by_key(compared, "i"), ups, folder, EFFECTS)
     with upstreams(folder, None) as ups:
         shared = measure.rounds(ups, folder, 2, rounds, warm, own_idle)
@@ -60,6 +62,7 @@ def run(folder: Path, rounds: int, warm: int) -> dict[str, Any]:
             "load": (before, os.getloadavg()[0]),
         },
         "alone": alone,
+        "calls": calls,
         "rounds": {2: shared, 1: pinned},
         "effect": effect,
         "hung": hung,

@@ -216,6 +216,13 @@ def write(path: Path, results: dict[str, Any]) -> None:
         f"A changed policy took effect {statistics.median(times):.0f} ms after its file was "
         f"renamed into place (median of {len(times)}, at most {max(times):.0f} ms).\n"
     )
+    parts.append("## A host call alone\n")
+    parts.append(
+        "Nanoseconds of a call that is made a thousand times in a row, so that all it touches is "
+        "in the caches; within requests it is more.\n"
+    )
+    calls = [[name, f"{nanos:.0f}"] for name, nanos in results["calls"].items()]
+    parts.append(table(["host call", "ns"], calls))
     parts.append("## A shadow whose upstream hangs for 5 s\n")
     parts.append(hung_table(results["hung"]))
     parts.append("## Counted\n")
