@@ -128,6 +128,7 @@ def all_of_them() -> list[Configuration]:
         },
     }
     held = {"gate": {"held": "open"}}
+    blind = {**LEAST, "outcomes": False}
     gate = {"gate": GATE}
     return [
         Configuration("a", "no filter, one cluster", route="plain"),
@@ -136,8 +137,8 @@ def all_of_them() -> list[Configuration]:
         Configuration("d", "weighted clusters, all mirrored", route="mirrored"),
         Configuration("e", "Lua, the same sticky split", (lua,)),
         Configuration("f", "empty filter of the Rust SDK", (wasm("empty", EMPTY, ""),)),
-        serinus("g", "Serinus: assignment, gate held", LEAST, held),
-        serinus("h", "Serinus: health by host, gate held", {"accessLog": False}, held),
+        serinus("g", "Serinus: assignment alone", blind, held),
+        serinus("h", "Serinus: assignment and health", LEAST, held),
         serinus("i", "Serinus: health and gate", LEAST, gate),
         serinus("j1", "Serinus: i, 1 % shadowed", LEAST, {**gate, **shadow("1%")}),
         serinus("j10", "Serinus: i, 10 % shadowed", LEAST, {**gate, **shadow("10%")}),

@@ -199,7 +199,11 @@ impl Stream {
         let field = tell(in_force, policy, &decision);
         let answer = answer(in_force, policy, request, &decision, millis(now));
         let copied = copied(in_force, policy, request, &decision, millis(now));
-        self.state = match watched(in_force, request, &decision, now) {
+        let watched = policy
+            .outcomes
+            .then(|| watched(in_force, request, &decision, now))
+            .flatten();
+        self.state = match watched {
             Some(watched) => {
                 let watched = Watched {
                     field,

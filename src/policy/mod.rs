@@ -45,6 +45,8 @@ pub struct Policy {
     pub explain: Option<Vec<Condition>>,
     /// Whether decisions are told to access logs.
     pub access_log: bool,
+    /// Whether it is looked at what became of requests.
+    pub outcomes: bool,
     /// What is counted of each route, in the order of the routes.
     pub health: Vec<health::Settings>,
     /// The gates of each route, in the order of the routes. A route with variants has gates,

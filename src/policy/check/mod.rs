@@ -10,6 +10,7 @@ mod header;
 mod health;
 mod key;
 mod maintenance;
+mod outcomes;
 mod own;
 mod page;
 mod route;
@@ -69,6 +70,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         flag_lives,
         explain,
         access_log: report.and_then(|report| report.access_log).unwrap_or(true),
+        outcomes: outcomes::counted(raw, problems),
         health: health::settings(raw),
         gates,
         shadows: shadow::shadows(raw, problems),

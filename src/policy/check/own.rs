@@ -97,7 +97,12 @@ fn gone(key: &str, problems: &mut Problems) {
 }
 
 /// Runs `look` at element `index` of the list below `keys`.
-fn at(keys: &[&str], index: usize, problems: &mut Problems, look: impl FnOnce(&mut Problems)) {
+pub(super) fn at(
+    keys: &[&str],
+    index: usize,
+    problems: &mut Problems,
+    look: impl FnOnce(&mut Problems),
+) {
     match keys.split_first() {
         Some((key, rest)) => problems.at_key(key, |problems| at(rest, index, problems, look)),
         None => problems.at_index(index, look),

@@ -104,6 +104,10 @@ record! {
         /// mark is set anyway, for a Serinus behind this one, so it costs one further host call, for
         /// the outcome; `false` keeps both out of the logs. Default: `true`.
         "accessLog" => access_log: Option<bool>,
+        /// What became of each request: outcomes, latencies, tries. With `false` decisions are all that is
+        /// counted, three host calls a request are spared, and whatever lives by outcomes is refused:
+        /// gates that are not held, shadows, `shedWhen`. Default: `true`.
+        "outcomes" => outcomes: Option<bool>,
         /// Outcomes by upstream host in the state document: one host call a request. Default: `true`.
         "hosts" => hosts: Option<bool>,
         /// Bytes received and sent: two host calls a request. Default: `false`.

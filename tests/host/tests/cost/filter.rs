@@ -2,7 +2,9 @@
 
 use serinus_host_tests::{Filter, Process, Request, Response};
 
-use crate::policies::{BODY, GATE, HELD, LEAST, browser, checkout, others, policy, rules, shadow};
+use crate::policies::{
+    BLIND, BODY, GATE, HELD, LEAST, browser, checkout, others, policy, rules, shadow,
+};
 use crate::table::Measured;
 
 /// Requests before those that are measured: maps and buffers have their size then.
@@ -61,6 +63,14 @@ pub fn measured() -> Vec<Measured> {
     let mut all = vec![
         request("no policy", ""),
         request("no route takes it", &least(&elsewhere)),
+        request(
+            "assignment alone, stable",
+            &policy(BLIND, &checkout("0%", &held)),
+        ),
+        request(
+            "assignment alone, canary",
+            &policy(BLIND, &checkout("100%", &held)),
+        ),
         request("a held gate, stable", &least(&checkout("0%", &held))),
         request("a held gate, canary", &least(&checkout("100%", &held))),
         request("health and gate, stable", &least(&checkout("0%", &gate))),

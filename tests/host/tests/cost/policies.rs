@@ -2,6 +2,9 @@
 
 use serinus_host_tests::{Request, Response};
 
+/// Nothing is asked of the host at a request's end.
+pub const BLIND: &str = r#"{"accessLog": false, "outcomes": false}"#;
+
 /// Only what every request needs is asked of the host.
 pub const LEAST: &str = r#"{"accessLog": false, "hosts": false}"#;
 

@@ -3,7 +3,7 @@
 use serinus_host_tests::{Allowed, Callback, Outcome, Request, module};
 
 use crate::policies::{
-    CANARY, CANARY_UNLOGGED, EVERY_HOST_CALL, NO_ROUTE, STABLE, with_routes_before,
+    CANARY, CANARY_BLIND, CANARY_UNLOGGED, EVERY_HOST_CALL, NO_ROUTE, STABLE, with_routes_before,
 };
 use crate::{BAD_POLICY, request, variant, worker};
 
@@ -117,6 +117,13 @@ fn without_access_logs_the_mark_for_a_second_filter_is_set_all_the_same() {
         request(),
         &[CLOCK, GET_PAIRS, GET_DECIDED, SET_HEADERS, SET_DECIDED],
     );
+}
+
+#[test]
+fn without_outcomes_the_end_of_a_request_costs_nothing() {
+    let calls = [CLOCK, GET_PAIRS, GET_DECIDED, SET_HEADERS, SET_DECIDED];
+    let outcome = exactly(CANARY_BLIND, request(), &calls);
+    assert_eq!(outcome.calls.total(), 6, "{}", outcome.calls);
 }
 
 #[test]

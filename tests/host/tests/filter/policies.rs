@@ -23,6 +23,11 @@ pub const CANARY_UNLOGGED: &str = r#"{"report": {"accessLog": false}, "routes": 
     {"name": "checkout", "key": [{"header": "x-user-id"}],
     "variants": [{"name": "canary", "share": "100%"}]}]}"#;
 
+/// As [`CANARY`], without a look at what becomes of requests.
+pub const CANARY_BLIND: &str = r#"{"report": {"outcomes": false}, "routes": [
+    {"name": "checkout", "key": [{"header": "x-user-id"}], "gate": {"held": "open"},
+    "variants": [{"name": "canary", "share": "100%"}]}]}"#;
+
 /// As [`CANARY`], behind a hop that is believed.
 pub const MESH: &str = r#"{"trust": "mesh", "routes": [
     {"name": "checkout", "key": [{"header": "x-user-id"}],
