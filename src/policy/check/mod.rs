@@ -12,6 +12,7 @@ mod key;
 mod maintenance;
 mod own;
 mod page;
+mod rescue;
 mod route;
 mod rule;
 mod shadow;
@@ -72,6 +73,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         health: health::settings(raw),
         gates,
         shadows: shadow::shadows(raw, problems),
+        rescues: rescue::rescues(raw, problems),
         page: raw
             .page
             .as_ref()
