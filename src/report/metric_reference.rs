@@ -173,7 +173,8 @@ pub fn page() -> String {
             listed(NotCompared::ALL.iter().map(|of| of.word())),
         ),
     ];
-    for (label, values) in [("outcome", outcomes), ("reason", reasons)] {
+    let labelled = [("outcome", &outcomes[..]), ("reason", &reasons[..])];
+    for (label, values) in labelled {
         for (of, words) in values {
             let _ = writeln!(page, "| `{label}`, {of} | {words} |");
         }

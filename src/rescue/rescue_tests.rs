@@ -97,7 +97,6 @@ fn what_a_failure_is_follows_from_who_made_the_answer() {
         (500, "ext_authz_error", [false, false, false]),
         (429, "rate_limited", [false, false, false]),
         (500, "filter_chain_not_found", [false, false, false]),
-        (502, "downstream_remote_disconnect", [true, true, true]),
     ] {
         let of = [(false, false), (true, false), (false, true)];
         let found = of.map(|(reset, timeout)| {

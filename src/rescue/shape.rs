@@ -86,3 +86,201 @@ impl Settings {
         Some(Answer { status, lines })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assign::edits::{as_stable, strip};
+    use crate::assign::gates::Gates;
+    use crate::assign::ramp::Millis;
+    use crate::policy::{self, Policy};
+    use crate::request::testing::lines;
+
+    const CANARY: &str = r#"{"trust": "TRUST", "report": {"baggage": true}, "routes": [{"name": "r",
+        "variants": [{"name": "canary", "share": "0%", "setHeaders": {"x-version": "2"},
+                      "rewritePath": {"prefix": "/a", "with": "/v2/a"}}],
+        "rules": [{"name": "marked", "when": [{"header": "x", "present": false}], "then": {"setHeaders": {"x-marked": "yes"}}},
+                  {"name": "all", "when": [{"header": "x", "present": false}], "then": {"variant": "canary", "setHeaders": {"x-all": "1"}}}],
+        "rescue": {"cluster": "v1", "failures": ["503", "404", "reset"]}}],
+        "flags": [{"name": "f", "values": [{"value": "off", "share": "0%"}], "default": "on"}]}"#;
+
+    fn policy(trust: &str) -> Policy {
+        let text = CANARY.replace("TRUST", trust);
+        policy::read(text.as_bytes()).unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
+    /// What goes on to the canary, and what a rescue asks stable.
+    fn both(trust: &str, headers: &[(&str, &str)]) -> [Vec<(String, String)>; 2] {
+        let policy = policy(trust);
+        let assigner = &policy.assigner;
+        let first = [
+            (":method", "GET"),
+            (":path", "/a?b"),
+            (":authority", "shop"),
+        ];
+        let lines = lines(&first, headers);
+        let request = Request::new(&lines, &|| None);
+        let mut decision = assigner.decide(&request, Millis(0), &Gates::OPEN, &mut || None);
+        let mut edits = strip(&request, assigner.trust);
+        edits.enforce(assigner, &request, &decision);
+        let canary = call(&request, &edits);
+        let as_stable = as_stable(assigner, &request, &mut decision);
+        [canary, call(&request, &as_stable)].map(|lines| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let mut lines: Vec<_> = lines
+                .iter()
+                .map(|(name, value)| (text(name), text(value)))
+                .collect();
+            lines.sort();
+            lines
+        })
+    }
+
+    fn told(lines: &[(String, String)], name: &str) -> Vec<String> {
+        let lines = lines.iter().filter(|(known, _)| known == name);
+        lines.map(|(_, value)| value.clone()).collect()
+    }
+
+    #[test]
+    fn stable_is_asked_what_it_would_have_been_asked() {
+        let [canary, stable] = both(
+            "edge",
+            &[
+                ("x-version", "callers"),
+                ("x-marked", "callers"),
+                ("baggage", "a=b,serinus=r:other"),
+                ("x-serinus-variant", "forged"),
+            ],
+        );
+        for (name, of_canary, of_stable) in [
+            (":path", "/v2/a?b", "/a?b"),
+            ("x-version", "2", "callers"),
+            ("x-marked", "yes", "yes"),
+            (
+                "baggage",
+                "a=b,serinus=r:canary.f=on",
+                "a=b,serinus=r:stable.f=on",
+            ),
+            ("x-serinus-flags", "f=\"on\"", "f=\"on\""),
+        ] {
+            assert_eq!(told(&canary, name), [of_canary], "{name}");
+            assert_eq!(told(&stable, name), [of_stable], "{name}");
+        }
+        for name in ["x-serinus-variant", "x-serinus-route", "x-all"] {
+            assert_eq!(told(&canary, name).len(), 1, "{name}");
+            assert!(told(&stable, name).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn in_the_mesh_an_earlier_hops_word_for_the_variant_goes_too() {
+        let carried = [
+            ("x-serinus-variant", "canary"),
+            ("x-serinus-route", "r"),
+            ("baggage", "serinus=r:canary"),
+        ];
+        let [_, stable] = both("mesh", &carried);
+        assert!(told(&stable, "x-serinus-variant").is_empty());
+        assert!(told(&stable, "x-serinus-route").is_empty());
+        assert_eq!(told(&stable, "baggage"), ["serinus=r:stable.f=on"]);
+    }
+
+    #[test]
+    fn credentials_and_the_trace_go_along_and_orders_to_the_proxy_do_not() {
+        let kept = [
+            ("authorization", "Bearer x"),
+            ("cookie", "a=b"),
+            (
+                "traceparent",
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            ),
+            ("x-envoy-external-address", "192.0.2.7"),
+            ("x-forwarded-client-cert", "By=x"),
+            ("x-forwarded-for", "192.0.2.7"),
+        ];
+        let gone = [
+            ("content-length", "0"),
+            ("expect", "100-continue"),
+            ("host", "shop"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("x-envoy-retry-on", "5xx"),
+            ("x-envoy-upstream-rq-timeout-ms", "5"),
+        ];
+        let all: Vec<_> = kept.into_iter().chain(gone).collect();
+        let [_, stable] = both("edge", &all);
+        for (name, value) in kept {
+            assert_eq!(told(&stable, name), [value], "{name}");
+        }
+        for (name, _) in gone {
+            assert!(told(&stable, name).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn host_stands_in_for_an_absent_authority() {
+        let lines = lines(
+            &[(":method", "GET"), (":path", "/")],
+            &[("host", "shop:80")],
+        );
+        let edits = Edits::default();
+        let asked = call(&Request::new(&lines, &|| None), &edits);
+        assert!(asked.contains(&(&b":authority"[..], &b"shop:80"[..])));
+    }
+
+    fn answered(headers: &[(&str, &str)], is_head: bool) -> Option<(u16, Vec<String>)> {
+        let policy = policy("edge");
+        let received = lines(headers, &[]);
+        let settings = policy.rescues[0].as_ref().unwrap();
+        let answer = settings.answer(&received, is_head)?;
+        let names = answer.lines.iter();
+        let names = names
+            .map(|(name, value)| String::from_utf8_lossy(&[name, *value].join(&b'=')).into_owned());
+        Some((answer.status, names.collect()))
+    }
+
+    #[test]
+    fn the_caller_gets_stables_lines_but_for_the_connections_and_the_proxys() {
+        let headers = [
+            (":status", "201"),
+            ("set-cookie", "a=b"),
+            ("set-cookie", "c=d"),
+            ("content-type", "text/html"),
+            ("content-length", "7"),
+            ("connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("x-envoy-upstream-service-time", "3"),
+        ];
+        let lines = ["set-cookie=a=b", "set-cookie=c=d", "content-type=text/html"];
+        let given = answered(&headers, false).unwrap();
+        assert_eq!(given, (201, lines.map(str::to_owned).to_vec()));
+        let (_, lines) = answered(&headers, true).unwrap();
+        assert!(lines.contains(&"content-length=7".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn an_answer_of_stables_that_is_a_failure_too_is_none() {
+        for (status, given) in [
+            ("200", true),
+            ("304", true),
+            ("400", true),
+            // Named as a failure.
+            ("404", false),
+            ("500", false),
+            ("503", false),
+            ("599", false),
+            // No answer, or none that can be given on.
+            ("101", false),
+            ("0", false),
+            ("", false),
+            ("99999", false),
+        ] {
+            assert_eq!(
+                answered(&[(":status", status)], false).is_some(),
+                given,
+                "{status}"
+            );
+        }
+        assert!(answered(&[], false).is_none());
+    }
+}
