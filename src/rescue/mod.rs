@@ -60,8 +60,10 @@ impl Settings {
         let method = request.method();
         let is_named = self.methods.iter().any(|of| of.as_bytes() == method);
         let is_tunnel = request.header("upgrade").next().is_some();
+        // Over HTTP/2 the end may come in a frame of its own.
+        let is_empty = ends || request.header("content-length").next() == Some(b"0");
         let is_call = request.header("content-type").next().is_some_and(is_grpc);
-        (is_named && !is_tunnel && !is_call).then_some(match ends {
+        (is_named && !is_tunnel && !is_call).then_some(match is_empty {
             true => Chance::Open,
             false => Chance::HasBody,
         })

@@ -31,6 +31,13 @@ fn a_request_of_a_named_method_without_a_body_has_a_chance() {
         ("GET", ("accept", "*/*"), true, Some(Chance::Open)),
         ("DELETE", ("accept", "*/*"), true, Some(Chance::Open)),
         ("GET", ("accept", "*/*"), false, Some(Chance::HasBody)),
+        ("GET", ("content-length", "0"), false, Some(Chance::Open)),
+        (
+            "GET",
+            ("content-length", "00"),
+            false,
+            Some(Chance::HasBody),
+        ),
         ("POST", ("accept", "*/*"), true, None),
         ("get", ("accept", "*/*"), true, None),
         ("GET", ("upgrade", "websocket"), true, None),
