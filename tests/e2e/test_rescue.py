@@ -78,12 +78,9 @@ OTHERS = {
     "few": Scene(rescue={"maxPerSecond": 1}),
     "slow-stable": Scene(path="/after/100", stable="broken"),
     "slower-stable": Scene(path="/after/700", stable="broken"),
-    # The failure is as large as to stand still while it waits, and Envoy's time-out goes on; a small
-    # one has come to its end, and waits without.
-    "large-late": Scene(
-        f"/bytes/500/{MANY_BYTES}", path="/after/700", stable="broken", timeout="0.4s"
-    ),
-    "small-late": Scene(path="/after/700", stable="broken", timeout="0.4s"),
+    # A failure that has not come to its end when Envoy's time-out does; a whole one waits without.
+    "drip-late": Scene("/drip/500", path="/after/700", stable="broken", timeout="0.3s"),
+    "small-late": Scene(path="/after/700", stable="broken", timeout="0.3s"),
     "full-stable": Scene(stable="full"),
     "writes": Scene(rescue={"methods": ["GET", "POST"]}),
     "unhurt": Scene("/after/600", "ok", "broken", rescue={"deadline": "20s", "timeout": "1s"}),
@@ -326,10 +323,10 @@ def test_no_more_a_second_are_rescued_than_the_policy_allows(
 def test_a_rescue_beyond_the_time_out_of_envoys_route_may_come_too_late(
     proxy: EcdsEnvoy, client: Client
 ) -> None:
-    before = rescues(proxy, "large-late").get("left", 0)
-    assert ask(client, "large-late").status == 504
-    becomes(lambda: rescues(proxy, "large-late"), {"left": before + 1}, "it is told")
-    assert outcomes(proxy, "large-late").keys() == {"error_status"}
+    before = rescues(proxy, "drip-late").get("left", 0)
+    assert ask(client, "drip-late").status == 504
+    becomes(lambda: rescues(proxy, "drip-late"), {"left": before + 1}, "it is told")
+    becomes(lambda: outcomes(proxy, "drip-late").keys(), {"error_status"}, "outcomes")
     answer = ask(client, "small-late")
     assert (answer.status, answer.response.text) == (200, SAID)
 
