@@ -71,6 +71,10 @@ demo-maintenance: wasm need-envoy ## writes wait, reads go to a replica: on and 
 demo-flags: wasm need-envoy ## flags: off for everybody at once, and giving way under load
 	@$(PYTHON) demo/flags.py
 
+.PHONY: demo-rescue
+demo-rescue: wasm need-envoy ## a canary that breaks, and what its callers see of it
+	@$(PYTHON) demo/rescue.py
+
 .PHONY: test
 test: test-core test-wasm test-host test-e2e ## all tests
 

@@ -36,12 +36,14 @@
 //! | [`health`] | what happened, per route, variant and host |
 //! | [`gate`] | whether the canary is worse than stable |
 //! | [`shadow`] | whether the answers of two versions differ |
+//! | [`rescue`] | which failures of a variant are answered by stable, and with what |
 //! | [`report`] | what people and machines read of all that |
 //! | `plugin` | the Envoy side; the only place that names the host |
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod assign;
 mod bounds;
+pub mod bucket;
 pub mod gate;
 pub mod health;
 #[cfg(all(feature = "plugin", target_arch = "wasm32"))]
@@ -49,6 +51,7 @@ mod plugin;
 pub mod policy;
 pub mod report;
 pub mod request;
+pub mod rescue;
 pub mod shadow;
 mod sorted;
 mod text;

@@ -125,6 +125,75 @@ fn each_mistake_of_maintenance_is_named_with_what_to_write() {
 }
 
 #[test]
+fn each_mistake_of_a_rescue_is_named_with_what_to_write() {
+    let table = [
+        ("methods: [GET]", "rescue: `cluster` is missing"),
+        ("cluster: a, methods: []", "leave it out for GET and HEAD"),
+        (
+            "cluster: a, methods: [CONNECT]",
+            "rescue.methods[0]: a tunnel can't be rescued; leave it out",
+        ),
+        ("cluster: a, failures: []", "leave it out for 5xx, reset"),
+        (
+            "cluster: a, failures: [5xx, resets]",
+            "rescue.failures[1]: `resets` is no failure; did you mean `reset`?",
+        ),
+        ("cluster: a, failures: [6xx]", "did you mean `5xx`?"),
+        ("cluster: a, failures: [\"101\"]", "a status from 200 on"),
+        (
+            "cluster: a, failures: [5xx], deadline: 200ms",
+            "rescue.deadline: it makes time-outs, and they are not rescued; add `timeout`",
+        ),
+        ("cluster: a, deadline: 0s", "it is too short; at least 10ms"),
+        ("cluster: a, timeout: 0s", "it is too short; at least 10ms"),
+        ("cluster: a, timeout: 61s", "it is too long; at most 1m"),
+        ("cluster: a, maxPerSecond: 0", "0 is out of range"),
+        ("cluster: a, method: [GET]", "did you mean `methods`?"),
+    ];
+    for (part, said) in table {
+        let canary = "variants: [{name: canary, share: \"0%\"}]";
+        let text = route(&format!("{canary}, rescue: {{{part}}}"));
+        let found = problems(&text);
+        assert!(
+            found.iter().any(|line| line.contains(said)),
+            "{text}: {found:?}"
+        );
+    }
+    let found = problems(&route("rescue: {cluster: a}"));
+    assert!(
+        found[0].contains("the route has no variant whose failures stable could answer"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_rescue_that_may_do_harm_or_come_too_late_is_a_warning() {
+    for (part, said) in [
+        (
+            "methods: [GET, POST]",
+            Some("methods[1]: warning: `POST` may be done twice"),
+        ),
+        (
+            "deadline: 10s, timeout: 5s",
+            Some("as long as Envoy's own 15s"),
+        ),
+        ("methods: [GET, OPTIONS], deadline: 10s, timeout: 4s", None),
+    ] {
+        let canary = "variants: [{name: canary, share: \"0%\"}]";
+        let text = route(&format!("{canary}, rescue: {{cluster: a, {part}}}"));
+        let tree = yaml::read(&text).unwrap().remove(0);
+        let policy = policy::check(&tree).unwrap();
+        let now = serinus::assign::ramp::Millis(0);
+        let warnings: Vec<String> = policy.warnings(now).map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), usize::from(said.is_some()), "{warnings:?}");
+        assert!(
+            said.is_none_or(|said| warnings[0].contains(said)),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
 fn each_mistake_of_a_flag_is_named_with_what_to_write() {
     let table = [
         (
@@ -414,7 +483,7 @@ fn each_mistake_of_a_route_is_named_with_what_to_write() {
         ("match: {hosts: [\"shop:80\"]}", "is not a host"),
         ("match: {methods: [get]}", "a method in capitals"),
         ("match: {methods: []}", "leave it out to take all"),
-        ("rescue: {cluster: c, methods: [GET]}", "not supported yet"),
+        ("experiment: {goals: []}", "not supported yet"),
         (
             "key: [{header: x}], variants: [{name: c, share: \"1%\"}], gate: {signals: [diffs]}",
             "signals[0]: the route has no shadow to compare; add `shadow`",

@@ -106,6 +106,25 @@ fn health_knows_of_the_others_only_decisions_and_in_one_file_what_the_gate_is_to
 }
 
 #[test]
+fn a_rescue_knows_what_is_changed_on_a_request_and_what_an_answer_came_to() {
+    let strangers = [
+        "crate::gate",
+        "crate::shadow",
+        "crate::policy",
+        "crate::report",
+        "crate::plugin",
+    ];
+    nobody_says(
+        &sources("src/rescue", &["src/rescue/shape.rs"]),
+        &["crate::assign"],
+    );
+    nobody_says(&sources("src/rescue", &[]), &strangers);
+    for folder in ["src/assign", "src/health", "src/gate", "src/shadow"] {
+        nobody_says(&sources(folder, &[]), &["crate::rescue"]);
+    }
+}
+
+#[test]
 fn only_the_policy_knows_yaml_and_only_it_tokens_and_what_is_said_know_json() {
     let others = sources("src", &["src/policy", "src/bin"]);
     nobody_says(&others, &["saphyr", "schemars"]);

@@ -33,6 +33,19 @@ pub fn strip<'a>(request: &Request<'a>, trust: Trust) -> Edits<'a> {
     edits
 }
 
+/// What would have been changed on `request` had it been stable's: `decision` becomes that.
+pub fn as_stable<'a>(
+    assigner: &'a Assigner,
+    request: &Request<'a>,
+    decision: &mut Decision<'a>,
+) -> Edits<'a> {
+    let mut edits = strip(request, assigner.trust);
+    // The rule's headers are for the variant that it chose.
+    (decision.side, decision.rule) = (Side::Stable, None);
+    edits.enforce(assigner, request, decision);
+    edits
+}
+
 impl<'a> Edits<'a> {
     /// Adds what `decision` changes, if `assigner` enforces.
     pub fn enforce(

@@ -7,13 +7,14 @@
 
 use super::copied::Copied;
 use super::host;
+use super::rescues::{self, Failed, Rescue};
 use super::root::InForce;
-use super::stream::{DECIDED, OBSERVED, SOURCE, note, property};
+use super::stream::{Answer, DECIDED, OBSERVED, SOURCE, note, property};
 use crate::assign::Mode;
 use crate::assign::route::Side;
 use crate::health::Settings;
 use crate::health::callers::Caller;
-use crate::health::clock::{Started, Wall};
+use crate::health::clock::{Micros, Started};
 use crate::health::counters::Request;
 use crate::health::flags::Flags;
 use crate::health::outcome::{Asked, Ended, Outcome, wants_details};
@@ -45,6 +46,8 @@ pub struct Watched {
     pub field: Option<String>,
     /// Its copy, if it was drawn.
     pub copied: Option<Copied>,
+    /// Its rescue, if it can have one.
+    pub rescue: Option<Rescue>,
 }
 
 impl Watched {
@@ -53,7 +56,10 @@ impl Watched {
         let Some(settings) = policy.health.get(self.route) else {
             return;
         };
-        let outcome = self.count(in_force, settings);
+        let rescue = self.rescue.take();
+        let rescue = rescue.and_then(|rescue| rescue.end(in_force, self.route, self.side));
+        let (failed, rescued) = rescue.unzip();
+        let outcome = self.count(in_force, settings, failed);
         let copied = self.copied.take().map(|copied| {
             let word = copied.end(in_force, policy, self.whole);
             format!(" shadow={word}")
@@ -64,16 +70,54 @@ impl Watched {
                 Mode::Enforce | Mode::Bypass => DECIDED,
             };
             let copied = copied.unwrap_or_default();
-            let field = format!("{field} outcome={}{copied}", outcome.as_str());
+            let mut field = format!("{field} outcome={}{copied}", outcome.as_str());
+            if let Some(rescued) = rescued {
+                field.push_str(" rescue=");
+                field.push_str(rescued.word());
+            }
             note(in_force, host::set_property(mark, field.as_bytes()));
         }
     }
 
-    fn count(&self, in_force: &InForce, settings: &Settings) -> Outcome {
+    /// How long it has taken.
+    fn took(&self, in_force: &InForce) -> Option<Micros> {
+        let now = note(in_force, host::now())?;
+        in_force.counting.since(self.started?, now)
+    }
+
+    /// The answer begins: gives the token of the call to stable, if that is to answer
+    /// instead.
+    pub fn rescue(&mut self, in_force: &InForce) -> Option<u32> {
+        let rescue = self.rescue.take()?;
+        let policy = in_force.policy.as_ref()?;
+        let settings = policy.rescues.get(self.route)?.as_ref()?;
+        let failed = |status| Failed {
+            told: Told::at_once(in_force, status),
+            took: self.took(in_force),
+        };
+        let (rescue, token) = rescue.answer_begins(in_force, settings, self.route, failed);
+        self.rescue = rescue;
+        token
+    }
+
+    /// Stable has answered, with a body of `size` bytes.
+    pub fn rescued(&mut self, in_force: &InForce, own: Answer, size: usize) {
+        if let Some(Rescue::UnderWay(failed, is_head)) = self.rescue.take()
+            && let Some(policy) = &in_force.policy
+            && let Some(Some(settings)) = policy.rescues.get(self.route)
+        {
+            let rescued = rescues::answer(in_force, settings, is_head, own, size);
+            self.rescue = Some(Rescue::Over(failed, rescued));
+        }
+    }
+
+    fn count(&self, in_force: &InForce, settings: &Settings, failed: Option<Failed>) -> Outcome {
         let counting = &in_force.counting;
-        let now = note(in_force, host::now());
-        let took = |now: Wall| counting.since(self.started?, now);
-        let told = Told::ask(self, in_force, settings);
+        let failed = failed.unwrap_or_else(|| Failed {
+            took: self.took(in_force),
+            told: Told::ask(self, in_force, settings),
+        });
+        let (told, took) = (failed.told, failed.took);
         let ended = Ended {
             status: told.status,
             flags: told.flags,
@@ -81,7 +125,7 @@ impl Watched {
             is_grpc: self.is_grpc,
             grpc_status: told.grpc_status,
             asked: self.asked,
-            duration: now.and_then(took),
+            duration: took,
             own_reply: self.own_reply,
         };
         let outcome = ended.outcome(&settings.errors, counting.slow_bound(self.route));
@@ -117,14 +161,27 @@ impl Watched {
 
 /// What the host tells of the end.
 #[derive(Debug, Default)]
-struct Told {
-    status: Option<Status>,
-    flags: Flags,
-    details: Option<Vec<u8>>,
+pub struct Told {
+    /// `response.code`.
+    pub status: Option<Status>,
+    /// `response.flags`.
+    pub flags: Flags,
+    /// `response.code_details`, where they matter.
+    pub details: Option<Vec<u8>>,
     grpc_status: Option<GrpcStatus>,
 }
 
 impl Told {
+    /// What is told while an answer with this status begins.
+    fn at_once(in_force: &InForce, status: Status) -> Self {
+        Self {
+            status: Some(status),
+            flags: Flags(number(in_force, "response\0flags").unwrap_or(0)),
+            details: property(in_force, "response\0code_details"),
+            grpc_status: None,
+        }
+    }
+
     fn ask(watched: &Watched, in_force: &InForce, settings: &Settings) -> Self {
         if watched.own_reply {
             return Self::default();

@@ -21,6 +21,9 @@ struct Contexts {
     /// of the filter.
     roots: Vec<(u32, Root)>,
     streams: BTreeMap<u32, Stream>,
+    /// Calls under way for a stream, by their tokens: as many as a second's rescues and their
+    /// time-out allow.
+    rescues: Vec<(u32, u32)>,
 }
 
 impl Contexts {
@@ -108,7 +111,15 @@ extern "C" fn proxy_on_tick(id: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_http_call_response(id: u32, token: u32, _: u32, size: usize, _: u32) {
-    let _ = root(id, |root| root.answered(token, size));
+    let waiting = with(|contexts| {
+        let mut rescues = contexts.rescues.iter();
+        let place = rescues.position(|(call, _)| *call == token)?;
+        Some(contexts.rescues.swap_remove(place))
+    });
+    let _ = match waiting.flatten() {
+        Some((_, id)) => stream(id, |stream| stream.rescued(id, size)),
+        None => root(id, |root| root.answered(token, size)),
+    };
 }
 
 #[unsafe(no_mangle)]
@@ -130,8 +141,11 @@ extern "C" fn proxy_on_request_trailers(id: u32, _: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(id: u32, _: u32, ends: u32) -> u32 {
-    let _ = stream(id, |stream| stream.response_headers(ends != 0));
-    action(None)
+    let rescue = stream(id, |stream| stream.response_headers(ends != 0));
+    action(rescue.flatten().map(|token| {
+        let _ = with(|contexts| contexts.rescues.push((token, id)));
+        Action::Pause
+    }))
 }
 
 #[unsafe(no_mangle)]
@@ -159,6 +173,7 @@ extern "C" fn proxy_on_delete(id: u32) {
     let gone = with(|contexts| {
         let root = contexts.place(id);
         let root = root.map(|place| contexts.roots.swap_remove(place));
+        contexts.rescues.retain(|(_, stream)| *stream != id);
         (contexts.streams.remove(&id), root)
     });
     if let Some((_, Some((_, root)))) = gone {

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use crate::health::clock::Wall;
+use crate::request::Header;
 use std::ptr::null_mut;
 
 /// A host call that did not succeed, and the host's status.
@@ -153,6 +154,8 @@ unsafe extern "C" {
         timeout: u32,
         token: *mut u32,
     ) -> u32;
+    fn proxy_set_effective_context(id: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -227,14 +230,10 @@ pub fn bytes(of: Buffer, most: usize) -> Result<Vec<u8>> {
 
 /// Calls the cluster `upstream`, for at most `timeout` milliseconds: never 0, which the host takes
 /// for no end. Gives the call's token; whoever calls, the answer comes to the root context.
-pub fn call<'h>(
-    upstream: &str,
-    headers: impl Iterator<Item = (&'h str, &'h str)> + Clone,
-    body: &[u8],
-    timeout: u32,
-) -> Result<u32> {
-    let headers = laid_out(headers);
-    let trailers = laid_out(std::iter::empty());
+///
+/// The headers are [laid out](laid_out).
+pub fn call(upstream: &str, headers: &[u8], body: &[u8], timeout: u32) -> Result<u32> {
+    let trailers = laid_out(&[]);
     let mut token = 0;
     // SAFETY: pointers and sizes are those of the slices; the place lives through the call.
     let status = unsafe {
@@ -313,7 +312,7 @@ pub fn set_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
 }
 
 /// Adds a line.
-pub fn add_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
+pub fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<()> {
     // SAFETY: pointers and sizes are those of the slices.
     done(unsafe {
         proxy_add_header_map_value(
@@ -454,9 +453,9 @@ pub fn random_numbers() -> Result<[u64; 2]> {
 
 /// Answers the request from the proxy; a gRPC call with `grpc_status`, or what the host makes of
 /// `status`.
-pub fn respond<'h>(
+pub fn respond(
     status: u16,
-    headers: impl Iterator<Item = (&'h str, &'h str)> + Clone,
+    headers: &[Header<'_>],
     body: &[u8],
     grpc_status: Option<u8>,
 ) -> Result<()> {
@@ -477,20 +476,42 @@ pub fn respond<'h>(
     })
 }
 
+/// Takes the stream `id` for the one that further calls in this callback are about; fails if the host
+/// has no such stream any more.
+pub fn take_up(id: u32) -> Result<()> {
+    // SAFETY: no memory is passed.
+    done(unsafe { proxy_set_effective_context(id) })
+}
+
+/// Lets the answer go on that was told to wait.
+pub fn go_on() -> Result<()> {
+    const RESPONSE: u32 = 1;
+    // SAFETY: no memory is passed.
+    done(unsafe { proxy_continue_stream(RESPONSE) })
+}
+
+/// Header lines of text.
+pub fn texts(lines: &[(String, String)]) -> Vec<Header<'_>> {
+    let lines = lines.iter();
+    lines
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect()
+}
+
 /// Header lines in the form of [`Pairs`].
-fn laid_out<'h>(headers: impl Iterator<Item = (&'h str, &'h str)> + Clone) -> Vec<u8> {
+pub fn laid_out(headers: &[Header<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut size = |size: usize| {
         bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     };
-    size(headers.clone().count());
-    for (name, value) in headers.clone() {
+    size(headers.len());
+    for (name, value) in headers {
         size(name.len());
         size(value.len());
     }
     for (name, value) in headers {
         for text in [name, value] {
-            bytes.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(text);
             bytes.push(0);
         }
     }

@@ -9,6 +9,7 @@
 //! | [`copied`] | its copy, if it has one |
 //! | [`counting`] | what one worker counts, and how it is handed on |
 //! | [`shadows`] | the shadows of all routes, and their calls |
+//! | [`rescues`] | answers of variants that failed, and stable's in their place |
 //! | [`flags`] | the flags: counted by all, shed by one of the workers |
 //! | [`gates`] | the gates: judged by one of the workers, obeyed by all |
 //! | [`watch`] | what one of the workers does with the sums |
@@ -27,6 +28,7 @@ mod flags;
 mod gates;
 mod host;
 mod pages;
+mod rescues;
 mod root;
 mod series;
 mod shadows;

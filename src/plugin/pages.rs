@@ -6,10 +6,11 @@ use super::stream::note;
 use super::watch;
 use crate::policy::Policy;
 use crate::report::page::{self, Answer, Asked};
+use crate::request::Header;
 
-const HEADERS: [(&str, &str); 2] = [
-    ("content-type", "application/json"),
-    ("cache-control", "no-store"),
+const HEADERS: [Header<'static>; 2] = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
 ];
 
 /// Answers with a page; says whether the host did. If it can't, the request is to go on as any other.
@@ -26,7 +27,6 @@ pub fn serve(in_force: &InForce, policy: &Policy, asked: Asked) -> bool {
             },
         },
     };
-    let headers = HEADERS.iter().copied();
-    let replied = host::respond(answer.status, headers, answer.body.as_bytes(), None);
+    let replied = host::respond(answer.status, &HEADERS, answer.body.as_bytes(), None);
     note(in_force, replied).is_some()
 }

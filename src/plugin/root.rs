@@ -12,6 +12,7 @@
 use super::counting::{Counting, Flush};
 use super::gates::Obeyed;
 use super::host::{self, Buffer, Kind, Level};
+use super::rescues::Rescues;
 use super::series::Id;
 use super::shadows::Shadows;
 use super::stats::Stats;
@@ -20,6 +21,7 @@ use super::stream::Stream;
 use super::watch::Watch;
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
+use crate::bucket::Moment;
 use crate::health::clock::Wall;
 use crate::health::lease::{self, Candidate};
 use crate::health::turns::{self, BEAT_MS, Turns};
@@ -60,6 +62,8 @@ pub struct InForce {
     pub counting: Counting,
     /// The copies of requests.
     pub shadows: Shadows,
+    /// The answers of stable for requests that failed.
+    pub rescues: Rescues,
 }
 
 impl InForce {
@@ -73,6 +77,7 @@ impl InForce {
     fn flush(&self, which: Flush) -> bool {
         let policy = self.policy.as_ref();
         let found = policy.is_some_and(|policy| self.shadows.flush(policy, &self.stats, which));
+        self.rescues.tell();
         self.counting.flush(&self.stats, which) || found
     }
 }
@@ -283,6 +288,7 @@ fn put_in_force(good: Option<Good>, rejected: Option<Rejected>, now: Millis) -> 
         obeyed: Obeyed::new(policy.as_ref()),
         counting: Counting::new(policy.as_ref()),
         shadows: Shadows::new(policy.as_ref(), now),
+        rescues: Rescues::new(policy.as_ref(), Moment(now.0)),
         policy,
     }
 }

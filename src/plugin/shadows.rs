@@ -114,10 +114,9 @@ impl Shadows {
         self.with(route, |shadow| {
             let timeout = shadow.settings().timeout.as_millis();
             let timeout = u32::try_from(timeout).unwrap_or(u32::MAX);
-            let lines = call.headers.iter();
-            let lines = lines.map(|(name, value)| (name.as_str(), value.as_str()));
+            let lines = host::laid_out(&host::texts(&call.headers));
             // A call that the host refuses is an end like others, and counted with them.
-            let token = host::call(shadow.cluster(call.leg), lines, &call.body, timeout).ok();
+            let token = host::call(shadow.cluster(call.leg), &lines, &call.body, timeout).ok();
             Sent {
                 taken: token.is_some(),
                 told: shadow.sent(call.id, token, now),

@@ -4,6 +4,7 @@ use super::copied::Copied;
 use super::ended::Watched;
 use super::host::{self, Action, Map};
 use super::pages;
+use super::rescues::{self, Rescue};
 use super::root::InForce;
 use crate::assign::carry::{ROUTE_HEADER, VARIANT_HEADER};
 use crate::assign::condition::all_hold;
@@ -32,7 +33,7 @@ const UNTOLD: &str = "-";
 pub const SOURCE: &str = "source\0address";
 
 /// Header lines to add to the answer.
-type Answer = Vec<(&'static str, Vec<u8>)>;
+pub type Answer = Vec<(&'static str, Vec<u8>)>;
 
 /// Where a request is.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Stream {
         if property(&in_force, DECIDED).is_some() {
             return Action::Continue;
         }
-        let action = self.decide(&in_force, &request);
+        let action = self.decide(&in_force, &request, ends);
         self.request_part(ends);
         action
     }
@@ -120,23 +121,39 @@ impl Stream {
         }
     }
 
-    /// The answer begins; `ends` says that it has no body.
-    pub fn response_headers(&mut self, ends: bool) {
+    /// The answer begins; `ends` says that it has no body. Gives the token of the call to stable that
+    /// it is to wait for, if there is one.
+    pub fn response_headers(&mut self, ends: bool) -> Option<u32> {
         if let Some((in_force, copied)) = self.copied() {
             copied.response_headers(in_force);
         }
         let answer = match &mut self.state {
-            State::Idle => return,
+            State::Idle => return None,
             State::Running(watched, answer) => {
                 watched.whole |= ends;
+                if let Some(in_force) = &self.in_force
+                    && let Some(token) = watched.rescue(in_force)
+                {
+                    return Some(token);
+                }
                 std::mem::take(answer)
             }
             State::Answering(answer) => std::mem::take(answer),
         };
-        for (name, value) in answer {
-            if let Some(in_force) = &self.in_force {
-                note(in_force, host::add_header(Map::Response, name, &value));
-            }
+        if let Some(in_force) = &self.in_force {
+            rescues::add(in_force, answer);
+        }
+        None
+    }
+
+    /// Stable has answered the call that this stream, whose number is `id`, waits for; the host has
+    /// its answer, with a body of `size` bytes.
+    pub fn rescued(&mut self, id: u32, size: usize) {
+        if let State::Running(watched, answer) = &mut self.state
+            && let Some(in_force) = &self.in_force
+            && note(in_force, host::take_up(id)).is_some()
+        {
+            watched.rescued(in_force, std::mem::take(answer), size);
         }
     }
 
@@ -170,7 +187,7 @@ impl Stream {
         }
     }
 
-    fn decide(&mut self, in_force: &InForce, request: &Request<'_>) -> Action {
+    fn decide(&mut self, in_force: &InForce, request: &Request<'_>, ends: bool) -> Action {
         let Some(policy) = &in_force.policy else {
             let _ = apply(in_force, &strip(request, Trust::Edge));
             let decision = Decision::stable(Reason::NoPolicy);
@@ -188,8 +205,10 @@ impl Stream {
         let now = note(in_force, host::now());
         let mut random = || note(in_force, host::random());
         let passages = in_force.obeyed.passages();
-        let decision = assigner.decide(request, millis(now), &passages, &mut random);
+        let mut decision = assigner.decide(request, millis(now), &passages, &mut random);
         edits.enforce(assigner, request, &decision);
+        let chance = rescues::chance(policy, request, &decision, ends);
+        rescues::set_deadline(chance, request, &mut edits);
         if apply(in_force, &edits).is_none() {
             take_back(in_force);
             return Action::Continue;
@@ -199,22 +218,26 @@ impl Stream {
         let field = tell(in_force, policy, &decision);
         let answer = answer(in_force, policy, request, &decision, millis(now));
         let copied = copied(in_force, policy, request, &decision, millis(now));
+        let respond = decision.respond;
         let watched = policy
             .outcomes
             .then(|| watched(in_force, request, &decision, now))
             .flatten();
         self.state = match watched {
             Some(watched) => {
+                let rescue = chance
+                    .map(|(_, chance)| Rescue::ready(chance, assigner, request, &mut decision));
                 let watched = Watched {
                     field,
                     copied,
+                    rescue,
                     ..watched
                 };
                 State::Running(Box::new(watched), answer)
             }
             None => State::Answering(answer),
         };
-        match decision.respond {
+        match respond {
             Some(respond) if assigner.mode == Mode::Enforce => self.reply(in_force, respond),
             _ => Action::Continue,
         }
@@ -222,14 +245,11 @@ impl Stream {
 
     /// Answers from the proxy; if the host can't, the request goes on as stable.
     fn reply(&mut self, in_force: &InForce, respond: &Respond) -> Action {
-        let headers = respond.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
-        let grpc_status = respond.grpc_status;
         match host::respond(
             respond.status,
-            headers,
+            &host::texts(&respond.headers),
             respond.body.as_bytes(),
-            grpc_status,
+            respond.grpc_status,
         ) {
             Ok(()) => {
                 if let State::Running(watched, _) = &mut self.state {
@@ -278,6 +298,7 @@ fn watched(
         own_reply: false,
         field: None,
         copied: None,
+        rescue: None,
     })
 }
 

@@ -26,6 +26,7 @@ use crate::assign::ramp::Millis;
 use crate::gate;
 use crate::health;
 use crate::report::page::Page;
+use crate::rescue;
 use crate::shadow;
 use decode::Decode;
 use problem::{Problem, Problems, Refusal};
@@ -54,6 +55,8 @@ pub struct Policy {
     pub gates: Vec<gate::RouteSettings>,
     /// The shadow of each route, in the order of the routes.
     pub shadows: Vec<Option<Shadow>>,
+    /// The rescue of each route, in the order of the routes.
+    pub rescues: Vec<Option<rescue::Settings>>,
     /// What is beside the decision of each flag, in the order of the flags.
     pub flag_lives: Vec<FlagLife>,
     /// The pages that the filter serves.

@@ -8,9 +8,8 @@ use super::tree::Node;
 
 /// Where those parts stand (`*` is any element of a list), and which of their values do not act; all
 /// if none is named.
-const NOT_YET: [(&[&str], &[&str]); 7] = [
+const NOT_YET: [(&[&str], &[&str]); 6] = [
     (&["fleet"], &[]),
-    (&["routes", "*", "rescue"], &[]),
     (&["routes", "*", "experiment"], &[]),
     (&["routes", "*", "gate", "advance"], &["onPass"]),
     (&["routes", "*", "gate", "longLived"], &["cut"]),

@@ -348,7 +348,11 @@ fn cidr(text: &str) -> Read<IpNet> {
     }
 }
 
-fn statuses(text: &str) -> Read<(u16, u16)> {
+/// Reads a status, or a class of them: the lowest and the highest.
+///
+/// # Errors
+/// What is wrong, and what to write.
+pub fn statuses(text: &str) -> Read<(u16, u16)> {
     let class = text
         .strip_suffix("xx")
         .and_then(|class| class.parse::<u16>().ok())

@@ -102,6 +102,8 @@ metrics! {
         "Pairs of which only status and headers were compared, since a body was too long.";
     SHADOW_VERDICT = Gauge "serinus_shadow_verdict" ["route", "state"]
         "1 for the verdict on the other version's answers: `pass`, `hold` or `fail`.";
+    RESCUES = Counter "serinus_rescues_total" ["route", "variant", "outcome"]
+        "Requests that failed on the variant and that the route's `rescue` is for, by what became of them; each is an error of the variant's all the same.";
     FLAG_DECISIONS = Counter "serinus_flag_decisions_total" ["flag", "value"]
         "Requests that went on with the flag's value.";
     FLAG_SHED = Gauge "serinus_flag_shed" ["flag"]

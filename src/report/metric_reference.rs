@@ -4,6 +4,7 @@ use super::metric::{ALL, Kind, Metric};
 use super::metric_shadow::{PAIRS, is_told};
 use crate::assign::decide::Reason;
 use crate::health::outcome::Outcome;
+use crate::rescue::Rescued;
 use crate::shadow::capture::Ended;
 use crate::shadow::join::NotCompared;
 use crate::shadow::sample::Skipped;
@@ -66,6 +67,10 @@ const QUERIES: &[(&str, &str)] = &[
     (
         "Why copies were not compared",
         "sum by (route, reason) (rate(serinus_shadow_not_compared_total[1m]))",
+    ),
+    (
+        "Failures of a variant that its callers did not see, and those that they did, by why",
+        "sum by (route, variant, outcome) (rate(serinus_rescues_total[1m]))",
     ),
     (
         "Proxies whose newest policy was refused",
@@ -157,6 +162,7 @@ pub fn page() -> String {
             listed(Ended::ALL.iter().map(|of| of.word())),
         ),
         ("pairs", listed(PAIRS.into_iter())),
+        ("rescues", listed(Rescued::ALL.iter().map(|of| of.word()))),
     ];
     let skipped = Skipped::ALL.into_iter().filter(|why| is_told(*why));
     let reasons = [
@@ -167,7 +173,8 @@ pub fn page() -> String {
             listed(NotCompared::ALL.iter().map(|of| of.word())),
         ),
     ];
-    for (label, values) in [("outcome", outcomes), ("reason", reasons)] {
+    let labelled = [("outcome", &outcomes[..]), ("reason", &reasons[..])];
+    for (label, values) in labelled {
         for (of, words) in values {
             let _ = writeln!(page, "| `{label}`, {of} | {words} |");
         }

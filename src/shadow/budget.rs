@@ -13,17 +13,8 @@
 //! the bucket; either ends a wait, which costs one probe.
 
 use super::sample::Skipped;
-
-/// A moment in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub i64);
-
-impl Moment {
-    /// The milliseconds since `earlier`; 0 if it is not earlier.
-    pub fn since(self, earlier: Self) -> u64 {
-        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
-    }
-}
+use crate::bucket::Bucket;
+pub use crate::bucket::Moment;
 
 /// The budgets of one worker for one route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +33,8 @@ pub struct Budget {
     limits: Limits,
     in_flight: usize,
     bytes: usize,
-    /// Thousandths of calls that may be made now.
-    tokens: u64,
-    filled: Moment,
+    rate: Bucket,
 }
-
-/// A call costs this much of the bucket: `per_second` tokens a millisecond fill it.
-const CALL: u64 = 1_000;
 
 impl Budget {
     /// Nothing is used.
@@ -57,8 +43,7 @@ impl Budget {
             limits,
             in_flight: 0,
             bytes: 0,
-            tokens: u64::from(limits.per_second).saturating_mul(CALL),
-            filled: now,
+            rate: Bucket::new(limits.per_second, now),
         }
     }
 
@@ -67,14 +52,15 @@ impl Budget {
     /// # Errors
     /// The budget that is used up; nothing was taken then.
     pub fn begin_call(&mut self, now: Moment) -> Result<(), Skipped> {
-        self.fill(now);
         if self.in_flight >= self.limits.in_flight {
             return Err(Skipped::InFlight);
         }
         if self.bytes >= self.limits.bytes {
             return Err(Skipped::Bytes);
         }
-        self.tokens = self.tokens.checked_sub(CALL).ok_or(Skipped::Rate)?;
+        if !self.rate.take(now) {
+            return Err(Skipped::Rate);
+        }
         self.in_flight = self.in_flight.saturating_add(1);
         Ok(())
     }
@@ -106,13 +92,6 @@ impl Budget {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    fn fill(&mut self, now: Moment) {
-        let second = u64::from(self.limits.per_second).saturating_mul(CALL);
-        let more = u64::from(self.limits.per_second).saturating_mul(now.since(self.filled));
-        self.tokens = self.tokens.saturating_add(more).min(second);
-        self.filled = now;
     }
 }
 

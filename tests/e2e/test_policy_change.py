@@ -103,7 +103,6 @@ UNSUPPORTED = {
     "gate.limits[0].signal": {
         "gate": {"limits": [{"signal": "conversionRate", "below": "1%", "for": "1m"}]}
     },
-    "rescue": {"rescue": {"cluster": "shop-v1", "methods": ["GET"]}},
     "experiment": {"experiment": {"goals": []}},
 }
 

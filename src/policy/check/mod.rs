@@ -13,6 +13,7 @@ mod maintenance;
 mod outcomes;
 mod own;
 mod page;
+mod rescue;
 mod route;
 mod rule;
 mod shadow;
@@ -74,6 +75,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         health: health::settings(raw),
         gates,
         shadows: shadow::shadows(raw, problems),
+        rescues: rescue::rescues(raw, problems),
         page: raw
             .page
             .as_ref()

@@ -15,19 +15,25 @@ record! {
 }
 
 record! {
-    /// Answers from stable for requests that failed on the canary.
+    /// Answers from stable for requests that failed on a variant. A request with a body, a tunnel and
+    /// a gRPC call have none.
     pub struct Rescue {
         /// The Envoy cluster of stable.
         "cluster" => cluster: Word,
-        /// Which methods. Default: GET and HEAD.
+        /// Which methods; each but GET, HEAD, OPTIONS and TRACE may be done twice. Default: GET and
+        /// HEAD.
         "methods" => methods: Option<Vec<Method>>,
-        /// Which failures: a status or a class of them, `reset` or `timeout`.
+        /// Which failures: a status or a class of them that the variant answers with, `reset` (no
+        /// host, no connection, or one that broke before the answer) and `timeout`. Default:
+        /// `[5xx, reset, timeout]`.
         "failures" => failures: Option<Vec<Text>>,
-        /// How long the canary has.
+        /// How long the variant has to begin its answer, `10ms` to `1m`; longer than the time-out of
+        /// Envoy's route it has no effect. Default: that time-out.
         "deadline" => deadline: Option<Period>,
-        /// How long stable has.
+        /// How long stable has, `10ms` to `1m`; what is left of the time-out of Envoy's route must be
+        /// longer. Default: `1s`.
         "timeout" => timeout: Option<Period>,
-        /// How many a second, per worker.
+        /// How many a second, per worker; a second's worth at once. Default: 50.
         "maxPerSecond" => max_per_second: Option<Whole<1, 100_000>>,
     }
 }

@@ -38,7 +38,7 @@ record! {
         "gate" => gate: Option<Gate>,
         /// Copies of requests to another version, and the comparison of the answers.
         "shadow" => shadow: Option<Shadow>,
-        /// Answers from stable for requests that failed on the canary.
+        /// Answers from stable for requests that failed on a variant.
         "rescue" => rescue: Option<Rescue>,
         /// Planned unavailability.
         "maintenance" => maintenance: Option<Maintenance>,

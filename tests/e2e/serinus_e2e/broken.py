@@ -5,6 +5,9 @@
 | path | over HTTP/1.1 | over HTTP/2 |
 | --- | --- | --- |
 | `/status/N` | status N; a 3xx has a `location` | |
+| `/empty/N` | status N without a body | |
+| `/bytes/N/M` | status N with M bytes, and two cookies | |
+| `/drip/N` | status N with a body that takes half a second | |
 | `/after/MS` | 200 after so many milliseconds | |
 | `/hang` | never answers | never answers |
 | `/reset-before` | the connection ends without an answer | the stream is reset |
@@ -42,7 +45,7 @@ class Http1:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             method, path, _ = head.split(b" ", 2)
-            _, what, *rest = path.decode().split("/")
+            _, what, *rest = path.decode().partition("?")[0].split("/")
             await self._answer(method, what, rest, reader, writer)
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -61,6 +64,22 @@ class Http1:
         match what, rest:
             case "status", [status]:
                 _respond(writer, int(status), is_head=method == b"HEAD")
+            case "empty", [status]:
+                head = f"HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                writer.write(head.encode())
+            case "bytes", [status, size]:
+                head = f"HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: {size}\r\n"
+                head += "content-type: text/x-bytes\r\nset-cookie: a=b\r\nset-cookie: c=d\r\n\r\n"
+                writer.write(head.encode())
+                if method != b"HEAD":
+                    writer.write(bytes_of(int(size)))
+            case "drip", [status]:
+                head = f"HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: 5\r\n\r\n"
+                writer.write(head.encode())
+                for _ in range(5 if method != b"HEAD" else 0):
+                    writer.write(b".")
+                    await writer.drain()
+                    await asyncio.sleep(0.1)
             case "after", [milliseconds]:
                 await asyncio.sleep(int(milliseconds) / 1000)
                 _respond(writer, 200)
@@ -84,6 +103,11 @@ class Http1:
                 self._seen.add(key)
             case _:
                 _respond(writer, 404)
+
+
+def bytes_of(size: int) -> bytes:
+    """The body of `/bytes`, no part of which is like another."""
+    return b"".join(b"%08x" % number for number in range(size // 8 + 1))[:size]
 
 
 def _respond(writer: asyncio.StreamWriter, status: int, is_head: bool = False) -> None:

@@ -200,15 +200,29 @@ impl Filter {
             .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
+    /// Whether an open stream's response waits for the filter.
+    ///
+    /// # Panics
+    /// If no such stream is open.
+    pub fn waits(&mut self, id: u32) -> bool {
+        self.stream(id).response_paused
+    }
+
     /// As [`Filter::request`].
     pub fn try_request(&mut self, request: &Request) -> Result<Outcome, Failure> {
+        let stream = self.begin(request)?;
+        self.finish(stream)
+    }
+
+    /// One request up to its end, which [`Filter::finish`] is for; its stream's id.
+    pub fn begin(&mut self, request: &Request) -> Result<u32, Failure> {
         let (stream, action) = self.open(request)?;
         if action == Action::Continue
             && let Some(response) = &request.response
         {
             self.respond(stream, response)?;
         }
-        self.finish(stream)
+        Ok(stream)
     }
 
     /// The first part of a request: its headers and body. The stream's id and what the filter
@@ -262,9 +276,16 @@ impl Filter {
             .vm
             .call(Callback::ResponseHeaders, id, &[id, count, end.into()])?;
         if action_of(action) == Action::Pause {
+            self.stream(id).response_paused = true;
             return Ok(());
         }
         self.stream(id).response_live = false;
+        self.go_on(id, response)
+    }
+
+    /// What comes after a response's headers.
+    fn go_on(&mut self, id: u32, response: &Response) -> Result<(), Failure> {
+        let ends = response.whole && response.trailers.is_empty();
         if !response.body.is_empty() {
             let size = response.body.len() as u32;
             self.vm
@@ -363,7 +384,16 @@ impl Filter {
         let args = [root, token, headers, body, trailers];
         self.vm.call(Callback::HttpCallResponse, root, &args)?;
         self.state().http_call_response = None;
-        Ok(self.state().take_calls(root))
+        let calls = self.state().take_calls(root);
+        let streams = self.state().streams.iter_mut();
+        let resumed = streams.filter_map(|(id, stream)| {
+            let resumed = std::mem::take(&mut stream.response_resumed);
+            resumed.then_some(*id).zip(stream.response.clone())
+        });
+        for (id, response) in resumed.collect::<Vec<_>>() {
+            self.go_on(id, &response)?;
+        }
+        Ok(calls)
     }
 
     fn stream(&mut self, id: u32) -> &mut Stream {

@@ -261,6 +261,18 @@ pub struct LocalResponse {
 }
 
 impl LocalResponse {
+    /// The response in place of an upstream's that waited.
+    pub(crate) fn in_place_of(&self, response: &Response) -> Response {
+        let own = self.as_response();
+        Response {
+            upstream: response.upstream.clone(),
+            attempts: response.attempts,
+            flags: response.flags,
+            details: "serinus".to_owned(),
+            ..own
+        }
+    }
+
     /// The response as the filter sees it again: Envoy runs its own replies through the filters.
     pub(crate) fn as_response(&self) -> Response {
         let status = u16::try_from(self.status).unwrap_or_default();

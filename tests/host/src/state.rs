@@ -46,6 +46,10 @@ pub(crate) struct Stream {
     pub filter_state: BTreeMap<String, Vec<u8>>,
     pub local_response: Option<LocalResponse>,
     pub paused: bool,
+    /// The response waits for the filter, from its headers on.
+    pub response_paused: bool,
+    /// The filter let a response go on that waited; what comes after its headers is due.
+    pub response_resumed: bool,
     pub instructions: u64,
 }
 
@@ -60,6 +64,8 @@ impl Stream {
             filter_state: request.filter_state.clone(),
             local_response: None,
             paused: false,
+            response_paused: false,
+            response_resumed: false,
             instructions: 0,
         }
     }

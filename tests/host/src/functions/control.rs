@@ -46,13 +46,17 @@ pub(super) fn continue_stream(state: &mut State, args: &Args) -> Reply {
     match (args.int(0), state.stream_mut()) {
         (4.., _) => return Status::BadArgument.into(),
         (REQUEST, Some(stream)) => stream.request_live = false,
-        (RESPONSE, Some(stream)) => stream.response_live = false,
+        (RESPONSE, Some(stream)) => {
+            stream.response_live = false;
+            stream.response_resumed = std::mem::take(&mut stream.response_paused);
+        }
         _ => {}
     }
     Status::Ok.into()
 }
 
-/// Measured: at the end of a stream Envoy recurses on this call until the process dies.
+/// Measured: at the end of a stream Envoy recurses on this call until the process dies; an answer in
+/// place of one that waits passes no filter again, and what is told of the response is then its.
 pub(super) fn send_local_response(state: &mut State, args: &Args) -> Reply {
     if state.is_logging() {
         return state.misuse("send_local_response at the end of a stream, which kills Envoy");
@@ -62,12 +66,18 @@ pub(super) fn send_local_response(state: &mut State, args: &Args) -> Reply {
     };
     if let Some(stream) = state.stream_mut() {
         let body = args.bytes(2).to_vec();
-        stream.local_response = Some(LocalResponse {
+        let local = LocalResponse {
             status: args.int(0),
             headers,
             body,
             grpc_status: args.int(4).cast_signed(),
-        });
+        };
+        if let Some(response) = stream.response.take_if(|_| stream.response_paused) {
+            stream.response_paused = false;
+            stream.response_live = false;
+            stream.response = Some(local.in_place_of(&response));
+        }
+        stream.local_response = Some(local);
     }
     Status::Ok.into()
 }

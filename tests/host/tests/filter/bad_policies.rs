@@ -44,7 +44,7 @@ fn bad_policies() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "what is not supported yet",
-            bad(&CANARY.replacen("]}]}", r#"], "rescue": {"cluster": "b"}}]}"#, 1)),
+            bad(&CANARY.replacen("]}]}", r#"], "experiment": {"goals": []}}]}"#, 1)),
         ),
         ("deep nesting", bad(&"[".repeat(200_000))),
         ("deep objects", bad(&r#"{"routes":"#.repeat(50_000))),

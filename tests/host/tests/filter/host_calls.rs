@@ -14,8 +14,9 @@ const SET_HEADERS: (&str, usize) = ("proxy_replace_header_map_value", 2);
 const SET_DECIDED: (&str, usize) = ("proxy_set_property", 1);
 
 /// The host functions that the filter calls, sorted.
-pub const CALLED: [&str; 20] = [
+pub const CALLED: [&str; 22] = [
     "proxy_add_header_map_value",
+    "proxy_continue_stream",
     "proxy_define_metric",
     "proxy_get_buffer_bytes",
     "proxy_get_current_time_nanoseconds",
@@ -31,6 +32,7 @@ pub const CALLED: [&str; 20] = [
     "proxy_remove_header_map_value",
     "proxy_replace_header_map_value",
     "proxy_send_local_response",
+    "proxy_set_effective_context",
     "proxy_set_property",
     "proxy_set_shared_data",
     "proxy_set_tick_period_milliseconds",
@@ -38,10 +40,9 @@ pub const CALLED: [&str; 20] = [
 ];
 
 /// What the SDK's traits import by their default methods, called or not.
-const KEPT_BY_THE_SDK: [&str; 18] = [
+const KEPT_BY_THE_SDK: [&str; 16] = [
     "proxy_call_foreign_function",
     "proxy_close_stream",
-    "proxy_continue_stream",
     "proxy_dequeue_shared_queue",
     "proxy_done",
     "proxy_enqueue_shared_queue",
@@ -55,7 +56,6 @@ const KEPT_BY_THE_SDK: [&str; 18] = [
     "proxy_register_shared_queue",
     "proxy_resolve_shared_queue",
     "proxy_set_buffer_bytes",
-    "proxy_set_effective_context",
     "proxy_set_header_map_pairs",
 ];
 

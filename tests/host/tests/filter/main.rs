@@ -21,6 +21,7 @@ mod lease;
 mod maintenance;
 mod pages;
 mod policies;
+mod rescue;
 mod routing;
 mod shadow;
 mod shop;
