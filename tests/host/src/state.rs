@@ -46,6 +46,8 @@ pub(crate) struct Stream {
     pub filter_state: BTreeMap<String, Vec<u8>>,
     pub local_response: Option<LocalResponse>,
     pub paused: bool,
+    /// The filter ended it.
+    pub closed: bool,
     pub instructions: u64,
 }
 
@@ -60,6 +62,7 @@ impl Stream {
             filter_state: request.filter_state.clone(),
             local_response: None,
             paused: false,
+            closed: false,
             instructions: 0,
         }
     }

@@ -14,8 +14,9 @@ const SET_HEADERS: (&str, usize) = ("proxy_replace_header_map_value", 2);
 const SET_DECIDED: (&str, usize) = ("proxy_set_property", 1);
 
 /// The host functions that the filter calls, sorted.
-pub const CALLED: [&str; 20] = [
+pub const CALLED: [&str; 21] = [
     "proxy_add_header_map_value",
+    "proxy_close_stream",
     "proxy_define_metric",
     "proxy_get_buffer_bytes",
     "proxy_get_current_time_nanoseconds",
@@ -38,9 +39,8 @@ pub const CALLED: [&str; 20] = [
 ];
 
 /// What the SDK's traits import by their default methods, called or not.
-const KEPT_BY_THE_SDK: [&str; 18] = [
+const KEPT_BY_THE_SDK: [&str; 17] = [
     "proxy_call_foreign_function",
-    "proxy_close_stream",
     "proxy_continue_stream",
     "proxy_dequeue_shared_queue",
     "proxy_done",
