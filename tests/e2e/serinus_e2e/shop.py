@@ -27,12 +27,15 @@ EVENT_SECONDS = 0.1
 
 
 async def talk(version: str, request: web.BaseRequest) -> web.StreamResponse:
-    """Says the version and what it hears, until it hears `bye`."""
+    """Says the version and what it hears, until it hears `bye`; to `later 3`, in three seconds."""
     socket = web.WebSocketResponse()
     await socket.prepare(request)
     async for message in socket:
-        if message.data == "bye":
-            break
+        match message.data.split():
+            case ["bye"]:
+                break
+            case ["later", seconds]:
+                await asyncio.sleep(float(seconds))
         await socket.send_str(f"{version}: {message.data}")
     await socket.close()
     return socket

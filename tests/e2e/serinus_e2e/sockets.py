@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from typing import Self
 
 from websockets.exceptions import ConnectionClosed
@@ -28,29 +29,58 @@ class Socket:
     """An open WebSocket of one user."""
 
     def __init__(self, port: int, headers: dict[str, str], path: str = "/chat"):
-        self._socket = connect(
-            f"ws://{HOST}{path}",
-            sock=socket.create_connection(("127.0.0.1", port)),
-            additional_headers=headers,
-            proxy=None,
-            compression=None,
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(
+            connect(
+                f"ws://{HOST}{path}",
+                sock=socket.create_connection(("127.0.0.1", port)),
+                additional_headers=headers,
+                proxy=None,
+                compression=None,
+            )
         )
+
+    def send(self, text: str) -> None:
+        self._socket.send(text)
+
+    def hears(self) -> str:
+        """The version that speaks next; nothing if the socket is closed."""
+        try:
+            return str(self._socket.recv(20)).partition(": ")[0]
+        except (ConnectionClosed, OSError):
+            return ""
 
     def say(self, text: str = "hello") -> str:
         """The version that answers; nothing once the socket is closed."""
         try:
-            self._socket.send(text)
-            version, _, said = str(self._socket.recv(20)).partition(": ")
+            self.send(text)
         except (ConnectionClosed, OSError):
             return ""
-        assert said == text
-        return version
+        return self.hears()
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Sockets:
+    """One WebSocket for each of these users. Use it as a context manager."""
+
+    def __init__(self, port: int, users: list[str]):
+        self.of = {user: Socket(port, {"x-user-id": user}) for user in users}
+
+    def versions(self) -> dict[str, str]:
+        """Which version answers each user; nothing where the socket is closed."""
+        return {user: socket.say() for user, socket in self.of.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for socket in self.of.values():
+            socket.close()
