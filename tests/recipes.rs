@@ -45,7 +45,11 @@ fn every_policy_of_every_page_is_good() {
         for block in blocks(&page).iter().filter(is_policy) {
             let done = serinus(&["check", "-"], block);
             let said = String::from_utf8_lossy(&done.stdout).into_owned();
-            assert_eq!((done.status.code(), &*said), (Some(0), ""), "{name}: {block}");
+            assert_eq!(
+                (done.status.code(), &*said),
+                (Some(0), ""),
+                "{name}: {block}"
+            );
             seen += 1;
         }
     }

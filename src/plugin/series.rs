@@ -214,13 +214,7 @@ pub struct SideStats {
 }
 
 impl SideStats {
-    pub(super) fn define(
-        route: &Route,
-        side: Side,
-        trust: Trust,
-        bytes: bool,
-        cuts: bool,
-    ) -> Self {
+    pub(super) fn define(route: &Route, side: Side, trust: Trust, bytes: bool, cuts: bool) -> Self {
         let (name, variant) = (route.name.as_str(), route.side_name(side));
         let of = |metric: &Metric| Id::define(metric, &metric.of(name, variant));
         let outcome = |outcome| {

@@ -1,4 +1,4 @@
-"""Blue-green: one change of the policy's file sends everybody to green or back, and nobody is lost."""
+"""Blue-green: a change of the policy's file sends everybody to green or back; nobody is lost."""
 
 from __future__ import annotations
 

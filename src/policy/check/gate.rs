@@ -9,7 +9,8 @@ use crate::assign::route::Variant;
 use crate::gate::budget::MAX_WINDOW;
 use crate::gate::limits::MAX_LIMITS;
 use crate::gate::{
-    Bound, BudgetSettings, Held, Limit, LongLived, Quantity, Reopen, RouteSettings, Settings, Signals,
+    Bound, BudgetSettings, Held, Limit, LongLived, Quantity, Reopen, RouteSettings, Settings,
+    Signals,
 };
 use crate::health::tick::bounds_ms;
 use crate::policy::problem::Problems;

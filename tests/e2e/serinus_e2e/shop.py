@@ -1,7 +1,8 @@
 """One version of a small shop: answers every request with what arrived, as JSON.
 
-`python -m serinus_e2e.shop VERSION` serves as `child` has it. `Shop.fail` breaks it. A WebSocket is
-told the version with all that it says, also by a broken shop; `/events` tells it ten times a second.
+`python -m serinus_e2e.shop VERSION` serves as `child` has it. `Shop.fail` breaks it. A WebSocket
+is told the version with all that it says, also by a broken shop; `/events` tells it ten times a
+second.
 """
 
 from __future__ import annotations

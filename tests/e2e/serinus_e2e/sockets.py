@@ -82,5 +82,5 @@ class Sockets:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for socket in self.of.values():
-            socket.close()
+        for one in self.of.values():
+            one.close()

@@ -113,7 +113,10 @@ fn streams_stay_where_the_policy_keeps_them_or_the_gate_is_open() {
         (CUT, CUT),
         (CUT, r#""longLived": "cut", "held": "open""#),
         // A new revision is another canary: it says nothing of the one before.
-        (CUT, r#""longLived": "cut", "held": "shut", "revision": "2""#),
+        (
+            CUT,
+            r#""longLived": "cut", "held": "shut", "revision": "2""#,
+        ),
     ] {
         let sockets = [(upgrade(caller()), 101)];
         let lasting = Duration::from_secs(61);
