@@ -75,6 +75,22 @@ demo-flags: wasm need-envoy ## flags: off for everybody at once, and giving way 
 demo-rescue: wasm need-envoy ## a canary that breaks, and what its callers see of it
 	@$(PYTHON) demo/rescue.py
 
+.PHONY: demo-blue-green
+demo-blue-green: wasm need-envoy ## a flip to green and back under load: how long it takes
+	@$(PYTHON) demo/blue_green.py
+
+.PHONY: demo-api-move
+demo-api-move: wasm need-envoy ## /get_widgets to /v2/widgets: both written, compared, moved, and back
+	@$(PYTHON) demo/api_move.py
+
+.PHONY: demo-old-clients
+demo-old-clients: wasm need-envoy ## old clients are told to refresh, and nobody else is
+	@$(PYTHON) demo/old_clients.py
+
+.PHONY: demo-sessions
+demo-sessions: wasm need-envoy ## WebSockets stay with their version, until a gate that shut cuts them
+	@$(PYTHON) demo/sessions.py
+
 .PHONY: test
 test: test-core test-wasm test-host test-e2e ## all tests
 

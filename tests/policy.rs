@@ -292,6 +292,14 @@ fn each_mistake_of_a_flag_is_named_with_what_to_write() {
 }
 
 #[test]
+fn headers_of_a_rule_and_of_a_variant_that_do_not_meet_may_have_one_name() {
+    let part = "variants: [{name: c, share: \"0%\", setHeaders: {x-a: b}}, {name: d, share: \"0%\"}], \
+        rules: [{name: r, when: [{header: a, exact: b}], then: {variant: d, setHeaders: {x-a: c}}}, \
+        {name: s, when: [{header: a, exact: c}], then: {variant: stable, setHeaders: {x-a: d}}}]";
+    assert_eq!(problems(&route(part)), Vec::<String>::new());
+}
+
+#[test]
 fn a_flag_past_its_day_is_a_warning_from_that_day_on() {
     let text = "flags:\n- name: f\n  default: a\n  expires: 2027-02-01\n";
     let tree = yaml::read(text).unwrap().remove(0);
@@ -365,6 +373,25 @@ fn each_mistake_of_a_route_is_named_with_what_to_write() {
         (
             "variants: [{name: c, share: \"1%\", setHeaders: {x-serinus-variant: a}}]",
             "the filter's own",
+        ),
+        (
+            "variants: [{name: c, share: \"1%\", setHeaders: {Baggage: a=b}}]",
+            "it holds what others put there, flags and variants too; `report: {baggage: true}`",
+        ),
+        (
+            "variants: [{name: c, share: \"0%\", setHeaders: {x-a: b}}], rules: [{name: r, \
+             when: [{header: a, exact: b}], then: {variant: c, setHeaders: {X-A: c}}}]",
+            "rules[0].then.setHeaders: the variant `c` sets `x-a` too; one of the two",
+        ),
+        (
+            "variants: [{name: c, share: \"0%\", setHeaders: {x-a: b}}], rules: [{name: r, \
+             when: [{header: a, exact: b}], then: {setHeaders: {x-a: b}}}]",
+            "rules[0].then.setHeaders: the variant `c` sets `x-a` too",
+        ),
+        (
+            "variants: [{name: canary, share: \"0%\"}], rules: [{name: r, \
+             when: [{header: a, exact: b}], then: {variant: cannary}}]",
+            "the route has no variant `cannary`; did you mean `canary`?",
         ),
         (
             "variants: [{name: c, share: \"1%\", setHeaders: {\":path\": /}}]",

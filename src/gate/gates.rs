@@ -180,7 +180,7 @@ impl Gates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{BudgetSettings, Held};
+    use crate::gate::{BudgetSettings, Held, LongLived};
 
     const NAMES: [&str; 2] = ["canary", "other"];
 
@@ -188,6 +188,7 @@ mod tests {
         RouteSettings {
             variants: vec![Settings::default(), Settings::default()],
             budget: None,
+            long_lived: LongLived::Keep,
         }
     }
 

@@ -27,6 +27,7 @@
 //! | [`settings`] | what people set |
 //! | [`detector`] | whether the canary is worse than stable |
 //! | [`limits`] | absolute triggers |
+//! | [`long_lived`] | streams that are under way when it shuts |
 //! | [`budget`] | the route's error budget |
 //! | [`state`], [`probe`] | open, shut, and the way back |
 //! | [`store`] | gates as bytes |
@@ -40,6 +41,7 @@ pub mod detector;
 pub mod gates;
 pub mod input;
 pub mod limits;
+pub mod long_lived;
 pub mod orders;
 pub mod probe;
 mod route;
@@ -53,6 +55,7 @@ pub use budget::{Budget, BudgetSettings};
 pub use detector::sample::{Pair, Sample};
 pub use input::{At, Canary, Counts, Group, KeySlot, Ppm, Shadowed, Stable, Tick};
 pub use limits::{Bound, Limit, Quantity};
+pub use long_lived::LongLived;
 pub use settings::{Reopen, RouteSettings, Settings, Signals, SlowCounts};
 pub use state::State;
 pub use words::{Change, Held, History, Position, Reason, Signal, Verdict};

@@ -3,6 +3,7 @@
 use super::budget::BudgetSettings;
 use super::detector::watch::Terms;
 use super::limits::Limit;
+use super::long_lived::LongLived;
 use super::state::Terms as Transitions;
 use super::words::{Held, Signal};
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub struct RouteSettings {
     pub variants: Vec<Settings>,
     /// The route's error budget, if it has one.
     pub budget: Option<BudgetSettings>,
+    /// What happens to streams that are under way when a gate shuts.
+    pub long_lived: LongLived,
 }
 
 /// Which signals are judged.

@@ -66,6 +66,12 @@ impl Clock {
         }
     }
 
+    /// How long it has been going on at the last look; nothing if the clock was set meanwhile.
+    pub fn lasted(&self, started: Started) -> Option<Micros> {
+        let last = self.last.filter(|_| started.era == self.era)?;
+        Some(Micros(last.0.abs_diff(started.at.0)))
+    }
+
     /// How long it took; nothing if the clock was set meanwhile.
     pub fn since(&mut self, started: Started, now: Wall) -> Option<Micros> {
         self.look(now);
@@ -103,6 +109,9 @@ mod tests {
             clock.since(started, Wall(120_000_000)),
             Some(Micros(120_000_000))
         );
+        assert_eq!(clock.lasted(started), Some(Micros(120_000_000)));
+        clock.look(Wall(0));
+        assert_eq!(clock.lasted(started), None, "set back");
     }
 
     #[test]

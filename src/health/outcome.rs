@@ -5,7 +5,7 @@
 //! blame: Envoy's response code details (the most exact), its response flags, and the status.
 //! In this order:
 //!
-//! 1. A reply of this filter is nobody's fault.
+//! 1. A reply of this filter is nobody's fault, nor is a stream that it ended since a gate shut.
 //! 2. A tunnel that was set up (WebSocket, CONNECT) is fine unless its stream was reset. The end of
 //!    the version's connection is no reset: servers close a WebSocket first (RFC 6455, 7.1.1), and
 //!    Envoy reports that close and a dead process alike (flag UC, seen with 1.40). So a version
@@ -35,7 +35,7 @@ pub enum Outcome {
     Slow,
     /// It failed, and the version or the way to it is to blame.
     Error(ErrorClass),
-    /// The caller left, or was too slow itself; counted for neither side.
+    /// The caller left, or was too slow itself, or a gate that shut ended it; counted for neither side.
     Aborted,
     /// The proxy itself answered or refused; not counted against the version.
     Refused,
@@ -180,6 +180,8 @@ pub struct Ended<'e> {
     pub duration: Option<Micros>,
     /// Whether this filter answered itself.
     pub own_reply: bool,
+    /// Whether this filter ended it, since the gate of its variant shut.
+    pub was_cut: bool,
 }
 
 /// Whether the details can make a difference: they cost a host call, and a plain success of a
@@ -203,6 +205,9 @@ impl Ended<'_> {
     pub fn outcome(&self, errors: &Errors, slow: Option<Micros>) -> Outcome {
         if self.own_reply {
             return Outcome::Refused;
+        }
+        if self.was_cut {
+            return Outcome::Aborted;
         }
         if self.is_tunnel() {
             let reset = self.flags.meets(STREAM_RESET) && !self.flags.meets(LEFT);

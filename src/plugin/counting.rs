@@ -98,6 +98,11 @@ impl Counting {
         self.clock.borrow_mut().since(started, now)
     }
 
+    /// How long it has been going on, by the last look at the clock.
+    pub fn lasted(&self, started: Started) -> Option<Micros> {
+        self.clock.borrow().lasted(started)
+    }
+
     /// Stable's slow bound of `route`.
     pub fn slow_bound(&self, route: usize) -> Option<Micros> {
         self.slow.borrow().get(route).copied().flatten()

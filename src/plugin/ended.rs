@@ -6,12 +6,14 @@
 //! matters to the gate who sent it, and its key does not tell, the address is asked for: one more.
 
 use super::copied::Copied;
-use super::host;
+use super::host::{self, Action};
 use super::rescues::{self, Failed, Rescue};
 use super::root::InForce;
 use super::stream::{Answer, DECIDED, OBSERVED, SOURCE, note, property};
 use crate::assign::Mode;
-use crate::assign::route::Side;
+use crate::assign::gates::Passage;
+use crate::assign::route::{RouteId, Side};
+use crate::gate::LongLived;
 use crate::health::Settings;
 use crate::health::callers::Caller;
 use crate::health::clock::{Micros, Started};
@@ -22,6 +24,7 @@ use crate::health::statuses::{GrpcStatus, Status};
 use crate::policy::Policy;
 use crate::request::address;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// What is kept of a request until it ends.
 #[derive(Debug)]
@@ -42,6 +45,10 @@ pub struct Watched {
     pub whole: bool,
     /// Whether this filter answered.
     pub own_reply: bool,
+    /// Whether it is ended when its gate shuts.
+    pub may_be_cut: bool,
+    /// Whether it was.
+    pub was_cut: bool,
     /// What access logs are told of the decision.
     pub field: Option<String>,
     /// Its copy, if it was drawn.
@@ -111,6 +118,33 @@ impl Watched {
         }
     }
 
+    /// Ends the stream, once, if the gate of its variant is shut by now and it is of the kind that is
+    /// not waited for. Until then this costs no host call.
+    pub fn cut(&mut self, in_force: &InForce) -> Action {
+        let Side::Variant(variant) = self.side else {
+            return Action::Continue;
+        };
+        let gate = in_force.obeyed.passages().of(RouteId(self.route), variant);
+        if gate.passage != Passage::Shut {
+            return Action::Continue;
+        }
+        let asked = Ended {
+            status: number(in_force, "response\0code").map(Status::of),
+            asked: self.asked,
+            ..Ended::default()
+        };
+        let lasted = self.started.and_then(|at| in_force.counting.lasted(at));
+        let lasted = lasted.map(|lasted| Duration::from_micros(lasted.0));
+        if !LongLived::Cut.cuts(asked.is_tunnel(), lasted)
+            || note(in_force, host::close_stream()).is_none()
+        {
+            return Action::Continue;
+        }
+        (self.may_be_cut, self.was_cut) = (false, true);
+        in_force.stats.was_cut(self.route, variant);
+        Action::Pause
+    }
+
     fn count(&self, in_force: &InForce, settings: &Settings, failed: Option<Failed>) -> Outcome {
         let counting = &in_force.counting;
         let failed = failed.unwrap_or_else(|| Failed {
@@ -127,6 +161,7 @@ impl Watched {
             asked: self.asked,
             duration: took,
             own_reply: self.own_reply,
+            was_cut: self.was_cut,
         };
         let outcome = ended.outcome(&settings.errors, counting.slow_bound(self.route));
         let reached = !self.own_reply;

@@ -129,8 +129,7 @@ extern "C" fn proxy_on_request_headers(id: u32, _: u32, ends: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_body(id: u32, size: usize, ends: u32) -> u32 {
-    let _ = stream(id, |stream| stream.request_body(size, ends != 0));
-    action(None)
+    action(stream(id, |stream| stream.request_body(size, ends != 0)))
 }
 
 #[unsafe(no_mangle)]
@@ -150,8 +149,7 @@ extern "C" fn proxy_on_response_headers(id: u32, _: u32, ends: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_body(id: u32, size: usize, ends: u32) -> u32 {
-    let _ = stream(id, |stream| stream.response_body(size, ends != 0));
-    action(None)
+    action(stream(id, |stream| stream.response_body(size, ends != 0)))
 }
 
 #[unsafe(no_mangle)]

@@ -27,7 +27,7 @@ const CAS_MISMATCH: u32 = 8;
 pub enum Action {
     /// Let it go on.
     Continue = 0,
-    /// Stop: it was answered.
+    /// Stop: it was answered, or is ended.
     Pause = 1,
 }
 
@@ -166,6 +166,7 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
 }
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -496,6 +497,15 @@ pub fn texts(lines: &[(String, String)]) -> Vec<Header<'_>> {
     lines
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect()
+}
+
+/// Ends the stream: its caller and its version are told by a reset, or by the end of the connection
+/// over HTTP/1.1. The host does it once the callback has returned, which must be [`Action::Pause`]; not
+/// to be called at the end of a stream.
+pub fn close_stream() -> Result<()> {
+    const REQUEST: u32 = 0;
+    // SAFETY: no memory is passed.
+    done(unsafe { proxy_close_stream(REQUEST) })
 }
 
 /// Header lines in the form of [`Pairs`].

@@ -19,9 +19,12 @@ use super::stats::Stats;
 use super::store::LastGood;
 use super::stream::Stream;
 use super::watch::Watch;
+use crate::assign::Mode;
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
+use crate::assign::route::Side;
 use crate::bucket::Moment;
+use crate::gate::LongLived;
 use crate::health::clock::Wall;
 use crate::health::lease::{self, Candidate};
 use crate::health::turns::{self, BEAT_MS, Turns};
@@ -71,6 +74,18 @@ impl InForce {
     pub fn name_and_version(&self) -> Option<(&str, &str)> {
         let policy = self.policy.as_ref()?;
         Some((&policy.name, &self.version))
+    }
+
+    /// Whether streams of this side of a route are ended when its gate shuts. A filter that only observes
+    /// ends nothing.
+    pub fn cuts(&self, route: usize, side: Side) -> bool {
+        let Some(policy) = &self.policy else {
+            return false;
+        };
+        let gates = policy.gates.get(route);
+        side != Side::Stable
+            && policy.assigner.mode == Mode::Enforce
+            && gates.is_some_and(|gates| gates.long_lived == LongLived::Cut)
     }
 
     /// Hands on what was counted and found; says whether there was anything.

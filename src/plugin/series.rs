@@ -1,6 +1,7 @@
 //! The series of one thing each: a side of a route, a gate, an error budget, a shadow.
 
 use super::host::{self, Kind};
+use super::stats::Pending;
 use crate::assign::Trust;
 use crate::assign::decide::Reason;
 use crate::assign::route::{Route, STABLE, Side};
@@ -208,10 +209,12 @@ pub struct SideStats {
     pub share_off: Id,
     /// The gate; stable has none.
     pub gate: Option<GateStats>,
+    /// Streams that were cut; of variants, where the policy wants that.
+    pub cut: Option<Pending>,
 }
 
 impl SideStats {
-    pub(super) fn define(route: &Route, side: Side, trust: Trust, bytes: bool) -> Self {
+    pub(super) fn define(route: &Route, side: Side, trust: Trust, bytes: bool, cuts: bool) -> Self {
         let (name, variant) = (route.name.as_str(), route.side_name(side));
         let of = |metric: &Metric| Id::define(metric, &metric.of(name, variant));
         let outcome = |outcome| {
@@ -236,6 +239,7 @@ impl SideStats {
                 Side::Stable => None,
                 Side::Variant(_) => Some(GateStats::define(name, variant)),
             },
+            cut: (cuts && side != Side::Stable).then(|| Pending::new(of(&metric::STREAMS_CUT))),
         }
     }
 
@@ -257,6 +261,7 @@ impl SideStats {
             share_seen: nothing,
             share_off: nothing,
             gate: None,
+            cut: None,
         }
     }
 
@@ -286,6 +291,8 @@ impl SideStats {
             sent.add(counters.bytes().1);
         }
         self.tell_latencies(counters);
+        // A stream that was cut ends at once, and makes its route one that is told.
+        self.cut.iter().for_each(Pending::tell);
     }
 
     /// The host takes one value at a time; what a second brought is told here and not while

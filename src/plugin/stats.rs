@@ -4,7 +4,7 @@ use super::flags::FlagStats;
 use super::series::{BudgetStats, Id, ShadowStats, SideStats};
 use crate::assign::Trust;
 use crate::assign::route::{Route, Side};
-use crate::gate::RouteSettings;
+use crate::gate::{LongLived, RouteSettings};
 use crate::health::totals::Totals;
 use crate::policy::Policy;
 use crate::report::metric;
@@ -66,10 +66,14 @@ impl Stats {
         let bytes = policy.is_some_and(|policy| policy.health.iter().any(|health| health.bytes));
         let trust = assigner.map_or(Trust::Edge, |assigner| assigner.trust);
         let routes = assigner.map_or(&[][..], |assigner| &assigner.routes);
+        let cuts = |route: &Route| {
+            let gates = policy.and_then(|policy| policy.gates.get(route.id.0));
+            gates.is_some_and(|gates| gates.long_lived == LongLived::Cut)
+        };
         let sides = |route: &Route| {
             let sides = metric::sides(route);
             sides
-                .map(|side| SideStats::define(route, side, trust, bytes))
+                .map(|side| SideStats::define(route, side, trust, bytes, cuts(route)))
                 .collect()
         };
         let mut routes: Vec<Vec<SideStats>> = routes.iter().map(sides).collect();
@@ -142,6 +146,14 @@ impl Stats {
     /// Counts a host call that failed.
     pub fn host_error(&self) {
         self.host_errors.count(1);
+    }
+
+    /// Counts a stream of a route's variant that was cut.
+    pub fn was_cut(&self, route: usize, variant: usize) {
+        let side = self.sides(route).get(variant.saturating_add(1));
+        if let Some(cut) = side.and_then(|side| side.cut.as_ref()) {
+            cut.count(1);
+        }
     }
 
     /// Counts what was lost.

@@ -89,11 +89,12 @@ impl Stream {
     }
 
     /// More of the request's body has come, of `size` bytes; `ends` says that it was the last.
-    pub fn request_body(&mut self, size: usize, ends: bool) {
+    pub fn request_body(&mut self, size: usize, ends: bool) -> Action {
         if let Some((in_force, copied)) = self.copied() {
             copied.request_chunk(in_force, size);
         }
         self.request_part(ends);
+        self.cut()
     }
 
     /// A part of the request has come; `ends` says that it was the last.
@@ -158,12 +159,23 @@ impl Stream {
     }
 
     /// More of the answer has come, of `size` bytes; `ends` says that it was the last.
-    pub fn response_body(&mut self, size: usize, ends: bool) {
+    pub fn response_body(&mut self, size: usize, ends: bool) -> Action {
         if let Some((in_force, copied)) = self.copied() {
             copied.response_chunk(in_force, size);
         }
         if let State::Running(watched, _) = &mut self.state {
             watched.whole |= ends;
+        }
+        self.cut()
+    }
+
+    /// Ends the stream if its gate has shut meanwhile and the policy wants that.
+    fn cut(&mut self) -> Action {
+        match (&mut self.state, &self.in_force) {
+            (State::Running(watched, _), Some(in_force)) if watched.may_be_cut => {
+                watched.cut(in_force)
+            }
+            _ => Action::Continue,
         }
     }
 
@@ -287,6 +299,7 @@ fn watched(
     };
     let content_type = request.header("content-type").next();
     let has_upgrade = request.header("upgrade").next().is_some();
+    let past_the_gate = decision.rule.is_some_and(|rule| rule.even_shut);
     Some(Watched {
         route: route.id.0,
         side: decision.side,
@@ -296,6 +309,8 @@ fn watched(
         is_grpc: content_type.is_some_and(is_grpc),
         whole: false,
         own_reply: false,
+        may_be_cut: !past_the_gate && in_force.cuts(route.id.0, decision.side),
+        was_cut: false,
         field: None,
         copied: None,
         rescue: None,

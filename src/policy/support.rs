@@ -8,11 +8,10 @@ use super::tree::Node;
 
 /// Where those parts stand (`*` is any element of a list), and which of their values do not act; all
 /// if none is named.
-const NOT_YET: [(&[&str], &[&str]); 6] = [
+const NOT_YET: [(&[&str], &[&str]); 5] = [
     (&["fleet"], &[]),
     (&["routes", "*", "experiment"], &[]),
     (&["routes", "*", "gate", "advance"], &["onPass"]),
-    (&["routes", "*", "gate", "longLived"], &["cut"]),
     (&["routes", "*", "gate", "signals", "*"], &["conversions"]),
     (
         &["routes", "*", "gate", "limits", "*", "signal"],
@@ -65,9 +64,9 @@ mod tests {
     fn a_part_that_does_not_act_is_refused_and_named() {
         let text = br#"{"fleet": {"cluster": "p", "authority": "p"}, "routes": [
             {"name": "a", "gate": {"budget": {"objective": "99%", "window": "1d"},
-             "advance": "clock", "longLived": "keep"}, "experiment": {"goals": []}},
+             "advance": "clock"}, "experiment": {"goals": []}},
             {"name": "b", "gate": {"budget": {"objective": "99%", "window": "1d"},
-             "advance": "onPass", "longLived": "cut", "signals": ["errors", "slow", "conversions"],
+             "advance": "onPass", "signals": ["errors", "slow", "conversions"],
              "limits": [{"signal": "p99", "above": "1s", "for": "1m"},
                         {"signal": "conversionRate", "below": "1%", "for": "1m"}]}}]}"#;
         let refusal = policy::read(text).unwrap_err();
@@ -78,7 +77,6 @@ mod tests {
                 "fleet: not supported yet; leave it out",
                 "routes[0].experiment: not supported yet; leave it out",
                 "routes[1].gate.advance: not supported yet; leave it out",
-                "routes[1].gate.longLived: not supported yet; leave it out",
                 "routes[1].gate.signals[2]: not supported yet; leave it out",
                 "routes[1].gate.limits[1].signal: not supported yet; leave it out",
             ]

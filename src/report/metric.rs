@@ -82,6 +82,8 @@ metrics! {
         "How far the evidence against the variant has come: at 100 the gate shuts. For `diffs` it is 100 while the shadow's verdict is `fail`, else 0. Limits, and the quick way out for a variant that fails outright, are beside it.";
     GATE_CHANGES = Counter "serinus_gate_changes_total" ["route", "variant", "state"]
         "Changes of the gate, by the state that it went into.";
+    STREAMS_CUT = Counter "serinus_streams_cut_total" ["route", "variant"]
+        "Long-lived streams that were ended because the gate had shut; only with `gate: {longLived: cut}`.";
     BUDGET_LEFT = Gauge "serinus_budget_left_ppm" ["route"]
         "The part of the error budget that is left, in parts per million; only with `gate: {budget}`.";
     BUDGET_FROZEN = Gauge "serinus_budget_frozen" ["route"]

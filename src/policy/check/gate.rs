@@ -1,15 +1,16 @@
 //! Gates: the settings of one for each variant, and the route's error budget.
 //!
-//! A route that has variants has gates, with the defaults where it names no `gate`. `advance` and
-//! `longLived` leave nothing here: the one value of each that acts is what happens anyway. What is to
-//! be judged by a shadow that is not there is refused where it is named, and not missed by default.
+//! A route that has variants has gates, with the defaults where it names no `gate`. `advance` leaves
+//! nothing here: the one value that acts is what happens anyway. What is to be judged by a shadow that
+//! is not there is refused where it is named, and not missed by default.
 
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::route::Variant;
 use crate::gate::budget::MAX_WINDOW;
 use crate::gate::limits::MAX_LIMITS;
 use crate::gate::{
-    Bound, BudgetSettings, Held, Limit, Quantity, Reopen, RouteSettings, Settings, Signals,
+    Bound, BudgetSettings, Held, Limit, LongLived, Quantity, Reopen, RouteSettings, Settings,
+    Signals,
 };
 use crate::health::tick::bounds_ms;
 use crate::policy::problem::Problems;
@@ -70,6 +71,10 @@ pub fn settings(
                 problems.at_key("budget", |problems| self::budget(budget, problems))
             }))
         }),
+        long_lived: match raw.gate.as_ref().and_then(|gate| gate.long_lived) {
+            Some(raw::LongLived::Cut) => LongLived::Cut,
+            Some(raw::LongLived::Keep) | None => LongLived::Keep,
+        },
     }
 }
 
@@ -412,7 +417,7 @@ mod tests {
         let route = gates(
             r#"{"revision": "7", "held": "open", "signals": ["slow"], "falseAlarmEvery": "1d",
                 "tolerance": 2, "warmup": "0s", "reopen": {"after": "10s", "max": "10s"},
-                "longLived": "keep", "advance": "clock",
+                "longLived": "cut", "advance": "clock",
                 "budget": {"objective": "99.9%", "window": "1h", "freezeBelow": "10%"}}"#,
         );
         let settings = route.variants.last().unwrap();
@@ -439,6 +444,8 @@ mod tests {
             freeze_below: 0.1,
         };
         assert_eq!(route.budget, Some(budget));
+        assert_eq!(route.long_lived, LongLived::Cut);
+        assert_eq!(gates(r#"{"longLived": "keep"}"#), gates("{}"));
     }
 
     #[test]

@@ -61,5 +61,11 @@ fn header(name: &str, value: &str, problems: &mut Problems) -> Option<(String, S
     if PROXYS_OWN.contains(&name.as_str()) {
         problems.say("this header is the proxy's own", "leave it out");
     }
+    if name == "baggage" {
+        problems.say(
+            "it holds what others put there, flags and variants too",
+            "`report: {baggage: true}`, or another name",
+        );
+    }
     Some((name, value?.0))
 }

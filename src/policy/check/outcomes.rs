@@ -3,7 +3,7 @@
 
 use super::own::at;
 use crate::policy::problem::Problems;
-use crate::policy::raw::{Policy, Route};
+use crate::policy::raw::{LongLived, Policy, Route};
 
 /// Whether outcomes are counted.
 pub fn counted(raw: &Policy, problems: &mut Problems) -> bool {
@@ -31,6 +31,12 @@ fn in_route(route: &Route, problems: &mut Problems) {
     let held = route.gate.as_ref().and_then(|gate| gate.held);
     if has_gate && held.is_none() {
         blind("gate", "hold it: `held: open`", problems);
+    }
+    let long_lived = route.gate.as_ref().and_then(|gate| gate.long_lived);
+    if long_lived == Some(LongLived::Cut) {
+        problems.at_key("gate", |problems| {
+            blind("longLived", "leave it out", problems);
+        });
     }
     for (key, is_there) in [
         ("shadow", route.shadow.is_some()),

@@ -41,6 +41,7 @@ fn rule(raw: &raw::Rule, variants: &[Variant], known: bool, problems: &mut Probl
     let (decides, set_headers) = problems.at_key("then", |problems| {
         let decides = decides(&raw.then, variants, known, problems);
         let set_headers = header::headers("setHeaders", raw.then.set_headers.as_ref(), problems);
+        set_once(decides.as_ref(), &set_headers, variants, problems);
         if decides.is_none() && raw.then.set_headers.is_none() && problems.none() {
             problems.say("it does nothing", "`variant`, `respond` or `setHeaders`");
         }
@@ -60,6 +61,26 @@ fn rule(raw: &raw::Rule, variants: &[Variant], known: bool, problems: &mut Probl
         decides,
         even_shut,
         set_headers,
+    }
+}
+
+/// Says of the headers that a variant sets which the rule may lead to, or let go on to: only the
+/// variant's value would arrive.
+fn set_once(
+    decides: Option<&Forced>,
+    set_headers: &[(String, String)],
+    variants: &[Variant],
+    problems: &mut Problems,
+) {
+    for (place, variant) in variants.iter().enumerate() {
+        let meets = decides.is_none_or(|forced| *forced == Forced::Side(Side::Variant(place)));
+        let theirs = variant.set_headers.iter().filter(|_| meets);
+        for (name, _) in theirs.filter(|(name, _)| set_headers.iter().any(|(own, _)| own == name)) {
+            let what = format!("the variant `{}` sets `{name}` too", variant.name);
+            problems.at_key("setHeaders", |problems| {
+                problems.say(what, "one of the two, or another name");
+            });
+        }
     }
 }
 

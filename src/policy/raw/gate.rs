@@ -32,7 +32,8 @@ record! {
         "budget" => budget: Option<Budget>,
         /// How the gate opens again. Default: never by itself, but by a new `revision`.
         "reopen" => reopen: Option<Reopen>,
-        /// What happens to connections that are open when it shuts. Default: `keep`.
+        /// What happens to connections that are open when it shuts: WebSockets and other tunnels, and
+        /// requests that have lasted a minute. Default: `keep`.
         "longLived" => long_lived: Option<LongLived>,
     }
 }
@@ -76,7 +77,7 @@ choice! {
     pub enum LongLived {
         /// They stay with their version.
         "keep" => Keep,
-        /// They are ended.
+        /// They are ended, each at the next bytes that go over it in either direction.
         "cut" => Cut,
     }
 }

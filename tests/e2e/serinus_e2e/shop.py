@@ -1,6 +1,8 @@
 """One version of a small shop: answers every request with what arrived, as JSON.
 
-`python -m serinus_e2e.shop VERSION` serves as `child` has it. `Shop.fail` breaks it.
+`python -m serinus_e2e.shop VERSION` serves as `child` has it. `Shop.fail` breaks it. A WebSocket
+is told the version with all that it says, also by a broken shop; `/events` tells it ten times a
+second.
 """
 
 from __future__ import annotations
@@ -20,6 +22,35 @@ from .child import Child, serve_until_closed
 MAX_HEADER_BYTES = 1 << 20
 # A request for this, and the shop fails from then on.
 BREAK = "/break"
+# A stream of events that has no end.
+EVENTS = "/events"
+EVENT_SECONDS = 0.1
+
+
+async def talk(version: str, request: web.BaseRequest) -> web.StreamResponse:
+    """Says the version and what it hears, until it hears `bye`; to `later 3`, in three seconds."""
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    async for message in socket:
+        match message.data.split():
+            case ["bye"]:
+                break
+            case ["later", seconds]:
+                await asyncio.sleep(float(seconds))
+        await socket.send_str(f"{version}: {message.data}")
+    await socket.close()
+    return socket
+
+
+async def tell(version: str, request: web.BaseRequest) -> web.StreamResponse:
+    """Tells the version until nobody listens any more."""
+    events = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await events.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await events.write(f"data: {version}\n\n".encode())
+            await asyncio.sleep(EVENT_SECONDS)
+    return events
 
 
 async def serve(version: str) -> None:
@@ -28,6 +59,10 @@ async def serve(version: str) -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         nonlocal broken
         broken = broken or request.path == BREAK
+        if request.headers.get("upgrade") == "websocket":
+            return await talk(version, request)
+        if request.path == EVENTS:
+            return await tell(version, request)
         if broken:
             return web.Response(status=503)
         body_bytes = 0

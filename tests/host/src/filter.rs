@@ -298,6 +298,26 @@ impl Filter {
         Ok(())
     }
 
+    /// Bytes go over an open stream, from the caller or from the upstream; whether it goes on. Data of
+    /// a stream that the filter ended must not go on: Envoy would hand it to filters that are gone.
+    ///
+    /// # Panics
+    /// If no such stream is open, or data goes on that must not.
+    pub fn goes_by(&mut self, id: u32, from_caller: bool, bytes: &[u8]) -> Result<bool, Failure> {
+        let callback = if from_caller {
+            self.stream(id).request.body = bytes.into();
+            Callback::RequestBody
+        } else {
+            let response = self.stream(id).response.as_mut();
+            response.expect("an answer that began").body = bytes.into();
+            Callback::ResponseBody
+        };
+        let action = self.vm.call(callback, id, &[id, bytes.len() as u32, 0])?;
+        let closed = self.stream(id).closed;
+        assert_eq!(action_of(action) == Action::Pause, closed);
+        Ok(!closed)
+    }
+
     /// The headers of an open stream's request, as the filter left them.
     ///
     /// # Panics
@@ -323,6 +343,7 @@ impl Filter {
             headers: stream.request.headers,
             response_headers: stream.response.map(|response| response.headers),
             local_response: stream.local_response,
+            closed: stream.closed,
             filter_state: stream.filter_state,
             calls,
             logs,

@@ -304,6 +304,8 @@ pub struct Outcome {
     pub response_headers: Option<Headers>,
     /// The answer that the filter gave by itself.
     pub local_response: Option<LocalResponse>,
+    /// Whether the filter ended the stream.
+    pub closed: bool,
     /// The stream's filter state, by the names given to `set_property`.
     pub filter_state: BTreeMap<String, Vec<u8>>,
     /// The host calls of the whole request.

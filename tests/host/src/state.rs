@@ -50,6 +50,8 @@ pub(crate) struct Stream {
     pub response_paused: bool,
     /// The filter let a response go on that waited; what comes after its headers is due.
     pub response_resumed: bool,
+    /// The filter ended it.
+    pub closed: bool,
     pub instructions: u64,
 }
 
@@ -66,6 +68,7 @@ impl Stream {
             paused: false,
             response_paused: false,
             response_resumed: false,
+            closed: false,
             instructions: 0,
         }
     }

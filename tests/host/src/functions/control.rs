@@ -55,6 +55,21 @@ pub(super) fn continue_stream(state: &mut State, args: &Args) -> Reply {
     Status::Ok.into()
 }
 
+/// Envoy ends the stream once the callback has returned. At the end of a stream, and of a root context,
+/// there is nothing to end.
+pub(super) fn close_stream(state: &mut State, args: &Args) -> Reply {
+    if state.is_logging() {
+        return state.misuse("close_stream at the end of a stream");
+    }
+    match (args.int(0), state.stream_mut()) {
+        (4.., _) => return Status::BadArgument.into(),
+        (_, Some(stream)) if stream.closed => return state.misuse("close_stream twice"),
+        (_, Some(stream)) => stream.closed = true,
+        (_, None) => return state.misuse("close_stream without a stream"),
+    }
+    Status::Ok.into()
+}
+
 /// Measured: at the end of a stream Envoy recurses on this call until the process dies; an answer in
 /// place of one that waits passes no filter again, and what is told of the response is then its.
 pub(super) fn send_local_response(state: &mut State, args: &Args) -> Reply {

@@ -268,6 +268,7 @@ pub(crate) static FUNCTIONS: &[HostFunction] = &[
         control::effective_context,
     ),
     env("proxy_continue_stream", &[Int], control::continue_stream),
+    env("proxy_close_stream", &[Int], control::close_stream),
     env(
         "proxy_send_local_response",
         &[Int, Bytes, Bytes, Bytes, Int],
@@ -285,7 +286,6 @@ pub(crate) static FUNCTIONS: &[HostFunction] = &[
     ),
     env("proxy_done", &[], control::done),
     unmodelled("proxy_set_buffer_bytes", &[Int, Int, Int, Bytes]),
-    unmodelled("proxy_close_stream", &[Int]),
     unmodelled("proxy_register_shared_queue", &[Bytes, U32Out]),
     unmodelled("proxy_resolve_shared_queue", &[Bytes, Bytes, U32Out]),
     unmodelled("proxy_enqueue_shared_queue", &[Int, Bytes]),

@@ -14,8 +14,9 @@ const SET_HEADERS: (&str, usize) = ("proxy_replace_header_map_value", 2);
 const SET_DECIDED: (&str, usize) = ("proxy_set_property", 1);
 
 /// The host functions that the filter calls, sorted.
-pub const CALLED: [&str; 22] = [
+pub const CALLED: [&str; 23] = [
     "proxy_add_header_map_value",
+    "proxy_close_stream",
     "proxy_continue_stream",
     "proxy_define_metric",
     "proxy_get_buffer_bytes",
@@ -40,9 +41,8 @@ pub const CALLED: [&str; 22] = [
 ];
 
 /// What the SDK's traits import by their default methods, called or not.
-const KEPT_BY_THE_SDK: [&str; 16] = [
+const KEPT_BY_THE_SDK: [&str; 15] = [
     "proxy_call_foreign_function",
-    "proxy_close_stream",
     "proxy_dequeue_shared_queue",
     "proxy_done",
     "proxy_enqueue_shared_queue",

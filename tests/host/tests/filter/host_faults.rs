@@ -10,7 +10,7 @@ use serinus_host_tests::{
 };
 
 use crate::host_calls::CALLED;
-use crate::policies::{CANARY, EVERY_HOST_CALL};
+use crate::policies::{CANARY, EVERY_HOST_CALL, every_host_call_shut};
 use crate::{BAD_POLICY, BEAT, request, variant, worker_of};
 
 /// A bad policy first, then two good ones.
@@ -76,6 +76,21 @@ fn serve(filter: &mut Filter, request: &Request) -> Result<(Outcome, Vec<Calls>)
     Ok((filter.finish(stream)?, ended))
 }
 
+/// A WebSocket that lasts until the gate of its variant is shut, or beyond.
+fn socket(process: &Process, filter: &mut Filter) -> Result<Outcome, Failure> {
+    let upgrade = request().header("upgrade", "websocket");
+    let (id, _) = filter.open(&upgrade)?;
+    filter.respond(id, &Response::status(101).body("hello").cut("", 0))?;
+    process.advance(BEAT);
+    filter.try_configure(every_host_call_shut())?;
+    for _ in 0..8 {
+        process.advance(BEAT);
+        filter.try_tick()?;
+    }
+    filter.goes_by(id, true, b"hello")?;
+    filter.finish(id)
+}
+
 /// A proxy that knows the clusters of [`EVERY_HOST_CALL`], and a worker.
 fn proxy() -> (Process, Filter) {
     let process = Process::new();
@@ -114,6 +129,8 @@ fn live(early: &[Fault], late: &[Fault]) -> Result<Vec<Outcome>, Failure> {
             filter.try_tick()?;
         }
     }
+    // Whether it was ended or not, it did no harm.
+    socket(&process, &mut filter)?;
     filter.set_faults([]);
     filter.try_configure(CANARY)?;
     let sound = filter.try_request(&request())?;
@@ -173,6 +190,7 @@ fn a_life_in_these_tests_makes_every_call_that_the_filter_can_make() {
         process.advance(BEAT * 2);
         note(filter.tick());
     }
+    note(socket(&process, &mut filter).expect("no trap").calls);
     assert_eq!(made.into_iter().collect::<Vec<_>>(), CALLED);
 }
 

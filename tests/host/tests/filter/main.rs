@@ -18,6 +18,7 @@ mod host_calls;
 mod host_faults;
 mod imports;
 mod lease;
+mod long_lived;
 mod maintenance;
 mod pages;
 mod policies;

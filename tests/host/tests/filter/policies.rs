@@ -62,8 +62,8 @@ pub const EVERY_CONDITION: &str = r#"{"routes": [
     ]}]}"#;
 
 /// Every kind of host call: the clock for a ramp, the address for a condition, random bytes for a
-/// cookie, headers, the path and the baggage for the canary, a reason on the response, pages, and
-/// copies of requests.
+/// cookie, headers, the path and the baggage for the canary, a reason on the response, pages,
+/// copies of requests and, once [`every_host_call_shut`] follows, the end of a stream.
 pub const EVERY_HOST_CALL: &str = r#"{
     "explain": {"when": [{"clientIp": {}, "cidr": ["203.0.113.0/24"]}]},
     "report": {"accessLog": true, "baggage": true, "hosts": true, "bytes": true},
@@ -79,10 +79,16 @@ pub const EVERY_HOST_CALL: &str = r#"{
       "key": [{"clientIp": {}}], "variants": [{"name": "canary", "share": "100%"}],
       "rescue": {"cluster": "v1", "deadline": "200ms"}},
     {"name": "checkout", "key": [{"header": "x-user-id"}, {"issueCookie": "serinus"}],
-    "variants": [{"name": "canary",
+    "gate": {"revision": "7", "longLived": "cut"}, "variants": [{"name": "canary",
       "ramp": {"start": "2026-11-01T00:00:00Z", "steps": ["1%", "100%"], "every": "10m"},
       "setHeaders": {"x-api-version": "2"},
       "rewritePath": {"prefix": "/checkout", "with": "/v2/checkout"}}]}]}"#;
+
+/// [`EVERY_HOST_CALL`] with its gate shut.
+pub fn every_host_call_shut() -> String {
+    let shut = r#""longLived": "cut", "held": "shut""#;
+    EVERY_HOST_CALL.replacen(r#""longLived": "cut""#, shut, 1)
+}
 
 /// A policy with so many routes that no request meets, before [`CANARY`]'s.
 pub fn with_routes_before(count: usize) -> String {
