@@ -6,6 +6,7 @@
 //! matters to the gate who sent it, and its key does not tell, the address is asked for: one more.
 
 use super::copied::Copied;
+use super::experiments::Exposed;
 use super::host;
 use super::root::InForce;
 use super::stream::{DECIDED, OBSERVED, SOURCE, note, property};
@@ -45,6 +46,8 @@ pub struct Watched {
     pub field: Option<String>,
     /// Its copy, if it was drawn.
     pub copied: Option<Copied>,
+    /// What an experiment is to know of it.
+    pub exposed: Option<Exposed>,
 }
 
 impl Watched {
@@ -53,7 +56,7 @@ impl Watched {
         let Some(settings) = policy.health.get(self.route) else {
             return;
         };
-        let outcome = self.count(in_force, settings);
+        let outcome = self.count(in_force, policy, settings);
         let copied = self.copied.take().map(|copied| {
             let word = copied.end(in_force, policy, self.whole);
             format!(" shadow={word}")
@@ -69,7 +72,7 @@ impl Watched {
         }
     }
 
-    fn count(&self, in_force: &InForce, settings: &Settings) -> Outcome {
+    fn count(&self, in_force: &InForce, policy: &Policy, settings: &Settings) -> Outcome {
         let counting = &in_force.counting;
         let now = note(in_force, host::now());
         let took = |now: Wall| counting.since(self.started?, now);
@@ -89,6 +92,11 @@ impl Watched {
         let host = (settings.hosts && reached && outcome.is_judged())
             .then(|| property(in_force, "upstream\0address"))
             .flatten();
+        let exposure = self.exposed.and_then(|exposed| {
+            let place = (self.route, self.side);
+            let experiments = &in_force.stats.experiments;
+            experiments.ended(policy, place, exposed, told.status, outcome)
+        });
         let request = Request {
             outcome,
             latency: ended.latency(),
@@ -96,6 +104,7 @@ impl Watched {
             bytes: settings.bytes.then(|| bytes(in_force)),
             caller: self.caller(in_force, outcome),
             host: host.as_deref(),
+            exposure,
         };
         counting.ended(self.route, self.side, &request);
         outcome

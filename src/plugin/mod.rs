@@ -22,6 +22,7 @@
 mod copied;
 mod counting;
 mod ended;
+mod experiments;
 mod exports;
 mod flags;
 mod gates;

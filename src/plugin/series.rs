@@ -60,11 +60,12 @@ pub struct GateStats {
     open: Id,
     states: [(Position, Id, Id); 3],
     verdicts: [(Verdict, Id); 3],
-    evidence: [(Signal, Id); 3],
+    evidence: Vec<(Signal, Id)>,
 }
 
 impl GateStats {
-    pub(super) fn define(route: &str, variant: &str) -> Self {
+    /// `goals` says whether conversions are judged.
+    pub(super) fn define(route: &str, variant: &str, goals: bool) -> Self {
         let with = |metric: &Metric, value: &str| {
             Id::define(metric, &metric.with(&[route, variant, value]))
         };
@@ -75,11 +76,13 @@ impl GateStats {
         };
         let verdict = |verdict: Verdict| (verdict, with(&metric::GATE_VERDICT, verdict.as_str()));
         let evidence = |signal: Signal| (signal, with(&metric::GATE_EVIDENCE, signal.as_str()));
+        let signals = Signal::ALL.into_iter();
+        let signals = signals.filter(|signal| goals || *signal != Signal::Conversions);
         Self {
             open: Id::define(&metric::GATE_OPEN, &metric::GATE_OPEN.of(route, variant)),
             states: [Position::Open, Position::Probing, Position::Shut].map(state),
             verdicts: [Verdict::Pass, Verdict::Hold, Verdict::Fail].map(verdict),
-            evidence: [Signal::Errors, Signal::Slow, Signal::Diffs].map(evidence),
+            evidence: signals.map(evidence).collect(),
         }
     }
 
@@ -211,7 +214,13 @@ pub struct SideStats {
 }
 
 impl SideStats {
-    pub(super) fn define(route: &Route, side: Side, trust: Trust, bytes: bool) -> Self {
+    /// `bytes` and `goals` say whether there are any to count.
+    pub(super) fn define(
+        route: &Route,
+        side: Side,
+        trust: Trust,
+        (bytes, goals): (bool, bool),
+    ) -> Self {
         let (name, variant) = (route.name.as_str(), route.side_name(side));
         let of = |metric: &Metric| Id::define(metric, &metric.of(name, variant));
         let outcome = |outcome| {
@@ -234,7 +243,7 @@ impl SideStats {
             share_off: of(&metric::SHARE_OFF),
             gate: match side {
                 Side::Stable => None,
-                Side::Variant(_) => Some(GateStats::define(name, variant)),
+                Side::Variant(_) => Some(GateStats::define(name, variant, goals)),
             },
         }
     }

@@ -1,5 +1,6 @@
 //! The metrics of one policy in one worker: made at the start, told once a second.
 
+use super::experiments::Experiments;
 use super::flags::FlagStats;
 use super::series::{BudgetStats, Id, ShadowStats, SideStats};
 use crate::assign::Trust;
@@ -51,6 +52,8 @@ pub struct Stats {
     shadows: Vec<Option<ShadowStats>>,
     /// The flags.
     pub flags: FlagStats,
+    /// The experiments.
+    pub experiments: Experiments,
     host_errors: Pending,
     dropped: Pending,
     /// What the work of a second took.
@@ -67,9 +70,11 @@ impl Stats {
         let trust = assigner.map_or(Trust::Edge, |assigner| assigner.trust);
         let routes = assigner.map_or(&[][..], |assigner| &assigner.routes);
         let sides = |route: &Route| {
+            let experiment = policy.and_then(|policy| policy.experiments.get(route.id.0)?.as_ref());
+            let goals = experiment.is_some_and(|experiment| !experiment.goals.is_empty());
             let sides = metric::sides(route);
             sides
-                .map(|side| SideStats::define(route, side, trust, bytes))
+                .map(|side| SideStats::define(route, side, trust, (bytes, goals)))
                 .collect()
         };
         let mut routes: Vec<Vec<SideStats>> = routes.iter().map(sides).collect();
@@ -87,6 +92,7 @@ impl Stats {
             budgets,
             shadows: policy.map_or_else(Vec::new, ShadowStats::of_routes),
             flags: FlagStats::define(policy),
+            experiments: Experiments::define(policy),
             host_errors: Pending::new(Id::single(&metric::HOST_ERRORS)),
             dropped: Pending::new(Id::single(&metric::DROPPED)),
             tick: Id::single(&metric::TICK),
@@ -114,6 +120,7 @@ impl Stats {
     /// the proxy can't take a series back.
     pub fn retire(&self, policy: &Policy, successor: &Policy) {
         self.flags.retire(policy, successor);
+        self.experiments.retire(policy, successor);
         for (index, route) in policy.assigner.routes.iter().enumerate() {
             let routes = &successor.assigner.routes;
             let place = routes.iter().position(|known| known.name == route.name);
@@ -170,5 +177,6 @@ impl Stats {
         self.host_errors.tell();
         self.dropped.tell();
         self.flags.tell();
+        self.experiments.tell();
     }
 }

@@ -196,6 +196,8 @@ impl Stream {
         }
         in_force.counting.decided(&decision, millis(now), &passages);
         in_force.stats.flags.count(&decision.flags);
+        let experiments = &in_force.stats.experiments;
+        let exposed = experiments.decided(policy, request, &decision, millis(now));
         let field = tell(in_force, policy, &decision);
         let answer = answer(in_force, policy, request, &decision, millis(now));
         let copied = copied(in_force, policy, request, &decision, millis(now));
@@ -204,6 +206,7 @@ impl Stream {
                 let watched = Watched {
                     field,
                     copied,
+                    exposed,
                     ..watched
                 };
                 State::Running(Box::new(watched), answer)
@@ -274,6 +277,7 @@ fn watched(
         own_reply: false,
         field: None,
         copied: None,
+        exposed: None,
     })
 }
 

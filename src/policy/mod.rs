@@ -25,6 +25,7 @@ use crate::assign::gates::{self, Gates, Passage};
 use crate::assign::ramp::Millis;
 use crate::gate;
 use crate::health;
+use crate::health::experiment::Experiment;
 use crate::report::page::Page;
 use crate::shadow;
 use decode::Decode;
@@ -52,6 +53,8 @@ pub struct Policy {
     pub gates: Vec<gate::RouteSettings>,
     /// The shadow of each route, in the order of the routes.
     pub shadows: Vec<Option<Shadow>>,
+    /// The experiment of each route, in the order of the routes.
+    pub experiments: Vec<Option<Experiment>>,
     /// What is beside the decision of each flag, in the order of the flags.
     pub flag_lives: Vec<FlagLife>,
     /// The pages that the filter serves.

@@ -4,6 +4,7 @@
 //! whether it is used depends on there being no problem at all.
 
 mod condition;
+mod experiment;
 mod flags;
 mod gate;
 mod header;
@@ -72,6 +73,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         health: health::settings(raw),
         gates,
         shadows: shadow::shadows(raw, problems),
+        experiments: experiment::experiments(raw, problems),
         page: raw
             .page
             .as_ref()

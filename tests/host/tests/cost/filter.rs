@@ -113,9 +113,7 @@ fn shadowed(policy: &str) -> Measured {
                 .header("content-type", "application/json")
                 .header("date", "Sat, 21 Nov 2026 09:00:00 GMT")
                 .body(BODY);
-            filter
-                .answer(token, &response)
-                .expect("an answer");
+            filter.answer(token, &response).expect("an answer");
         }
     }
     Measured {
