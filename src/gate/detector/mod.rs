@@ -32,7 +32,7 @@ pub mod watch;
 use super::input::{COHORTS, Canary, Counts, GROUPS, Group, Stable};
 use super::settings::{Settings, SlowCounts};
 use super::words::{Reason, Signal};
-use cohorts::Asked;
+use cohorts::Cohorts;
 use dispersion::Dispersion;
 use evidence::Direction;
 use keycap::KeyCap;
@@ -112,8 +112,7 @@ pub struct Finding {
 pub struct Detector {
     learner: Learner,
     cap: KeyCap,
-    asked: Asked,
-    canary_asked: Asked,
+    cohorts: Cohorts,
     noise: Noise,
     trip: Trip,
     errors: Watch,
@@ -173,10 +172,8 @@ impl Detector {
     /// Learns from stable alone what is noise and what is slow; `canary` is its requests, for the
     /// ratio of traffic.
     pub fn learn(&mut self, settings: &Settings, stable: &Stable, canary: f64, seconds: f64) {
-        let admitted = stable.counts.cohorts.as_ref().map(|cohorts| {
-            self.asked.learn(cohorts, seconds);
-            self.asked.admit(cohorts)
-        });
+        let cohorts = stable.counts.cohorts.as_ref();
+        let admitted = cohorts.map(|cohorts| self.cohorts.stable(cohorts, seconds));
         self.noise.learn(stable, admitted.as_ref(), canary, seconds);
         let moved = self.learner.learn(
             &stable.counts.latency,
@@ -212,13 +209,10 @@ impl Detector {
         let mut errors = pair(|counts| counts.errors);
         errors.canary = self.cap.admit(errors.canary, &canary.slots, seconds);
         let conversions = match (&s.cohorts, &c.cohorts) {
-            (Some(of_stable), Some(of_canary)) => {
-                self.canary_asked.learn(of_canary, seconds);
-                Pair {
-                    stable: cohorts::sum(&self.asked.admit(of_stable)),
-                    canary: cohorts::sum(&self.canary_asked.admit(of_canary)),
-                }
-            }
+            (Some(of_stable), Some(of_canary)) => Pair {
+                stable: cohorts::sum(&self.cohorts.of_stable(of_stable)),
+                canary: cohorts::sum(&self.cohorts.canary(of_canary, seconds)),
+            },
             _ => {
                 // What a storm asks in vain converts nobody, and would look like a drop.
                 let mut conversions = pair(|counts| counts.conversions);
@@ -346,7 +340,7 @@ impl Detector {
     pub fn forget_canary(&mut self) {
         self.forget_evidence();
         self.cap = KeyCap::default();
-        self.canary_asked = Asked::default();
+        self.cohorts.forget_canary();
     }
 
     /// Whether a bad canary would have been noticed on every signal that is judged here. A signal
