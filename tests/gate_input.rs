@@ -8,7 +8,7 @@
 )]
 
 use proptest::prelude::*;
-use serinus::gate::input::{BUCKETS, GROUPS, KEY_SLOTS};
+use serinus::gate::input::{BUCKETS, COHORTS, Cohort, GROUPS, KEY_SLOTS};
 use serinus::gate::limits::MAX_LIMITS;
 use serinus::gate::store::MAX_BYTES;
 use serinus::gate::{
@@ -41,6 +41,12 @@ fn counts() -> impl Strategy<Value = Counts> {
             slow: slow.min(requests),
             slow90: slow90.min(requests),
             conversions: conversions.min(requests),
+            cohorts: (shadowed % 2 == 0).then(|| {
+                [Cohort {
+                    exposures: requests,
+                    conversions: slow,
+                }; COHORTS]
+            }),
             shadowed,
             diffs: diffs.min(shadowed),
             latency: buckets.try_into().unwrap(),

@@ -16,7 +16,7 @@ use super::{Gate, Settings};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const MAGIC: Magic = *b"SGs\x02";
+const MAGIC: Magic = *b"SGs\x03";
 
 /// A gap of more than this between two ticks is a clock that was set: it counts as a second.
 const LONGEST_GAP: Duration = Duration::from_secs(60);

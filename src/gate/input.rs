@@ -17,6 +17,9 @@ use std::time::Duration;
 pub const GROUPS: usize = 8;
 /// Callers of the canary fall into this many slots, by a hash of the key.
 pub const KEY_SLOTS: usize = 64;
+/// Callers whose requests were given their variant by the key fall into this many cohorts, by a hash
+/// of the key.
+pub const COHORTS: usize = 8;
 /// The latency histogram has at most this many buckets, the open last one included.
 pub const BUCKETS: usize = 24;
 
@@ -89,6 +92,8 @@ pub struct Counts {
     pub slow90: u64,
     /// Those that met a goal; 0 on both sides where there are no goals.
     pub conversions: u64,
+    /// The requests that can have met it, by callers; without it each of `requests` can.
+    pub cohorts: Option<[Cohort; COHORTS]>,
     /// Pairs that were compared, where both sides have some. Stable's are stable against stable:
     /// noise. 0 on both sides where the shadow gives its verdict ([`Shadowed`]).
     pub shadowed: u64,
@@ -109,12 +114,19 @@ impl Counts {
         for ((to, now), then) in latency.iter_mut().zip(&self.latency).zip(&earlier.latency) {
             *to = now.checked_sub(*then)?;
         }
+        let mut cohorts = self.cohorts;
+        let earlier_cohorts = earlier.cohorts.iter().flatten();
+        for (to, then) in cohorts.iter_mut().flatten().zip(earlier_cohorts) {
+            to.exposures = to.exposures.checked_sub(then.exposures)?;
+            to.conversions = to.conversions.checked_sub(then.conversions)?;
+        }
         Some(Counts {
             requests: self.requests.checked_sub(earlier.requests)?,
             errors: self.errors.checked_sub(earlier.errors)?,
             slow: self.slow.checked_sub(earlier.slow)?,
             slow90: self.slow90.checked_sub(earlier.slow90)?,
             conversions: self.conversions.checked_sub(earlier.conversions)?,
+            cohorts,
             shadowed: self.shadowed.checked_sub(earlier.shadowed)?,
             diffs: self.diffs.checked_sub(earlier.diffs)?,
             latency,
@@ -130,6 +142,11 @@ impl Counts {
                 .iter()
                 .all(|part| *part <= self.requests)
             && self.diffs <= self.shadowed
+            && self
+                .cohorts
+                .iter()
+                .flatten()
+                .all(|cohort| cohort.conversions <= cohort.exposures && cohort.exposures < 1 << 53)
     }
 }
 
@@ -156,6 +173,15 @@ pub struct KeySlot {
     pub requests: u64,
     /// Those that ended in an error.
     pub errors: u64,
+}
+
+/// Some of a side's callers in one tick, of the requests that the key gave their variant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cohort {
+    /// Those requests that ended, however.
+    pub exposures: u64,
+    /// Those that met the goal.
+    pub conversions: u64,
 }
 
 /// Stable's side of a tick.

@@ -4,6 +4,11 @@
 //! (of at least a tick), each eighth with a canary request in it must be beyond the bound, and one
 //! that is not starts the count anew. An eighth without canary requests says nothing either way.
 //! Errors are the canary's after the key cap, so that one caller's retries cross no limit.
+//! Conversions are as the cohorts admit them. With `belowStableBy` they are judged once each time
+//! that the limit says, over all of it: an eighth holds so few of them that one of eight mostly lies
+//! above the bound by chance. It is crossed where the rate is below the bound by four standard
+//! errors of the difference of two proportions, spread by the over-dispersion of stable's callers;
+//! one at the bound itself is found below it so by chance once in 30,000 times.
 //! Requests are enough, for [`Limit::min_requests`], if as many came; for request rates, if as many
 //! were due: none at all is what a lower bound is for.
 //! Differences are those of the shadow's pairs, or of the canary's side where that counts them.
@@ -22,6 +27,8 @@ use std::time::Duration;
 /// A gate looks at this many limits.
 pub const MAX_LIMITS: usize = 16;
 const PARTS: f64 = 8.0;
+/// Standard errors by which conversions must be below their bound.
+const SURE: f64 = 4.0;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,30 +167,43 @@ impl LimitWatch {
         self.crossed_s > 0.0
     }
 
-    /// Takes in a tick; `errors` are after the key cap. Gives the counts of both sides while the
+    /// Takes in a tick, with what was admitted of it. Gives the counts of both sides while the
     /// limit is crossed for as long as it says.
     pub fn learn(
         &mut self,
         tick: &Tick,
-        errors: Sample,
+        admitted: Admitted,
         bounds_ms: &[f64],
         seconds: f64,
     ) -> Option<Pair> {
         let lasting = self.limit.lasting.as_secs_f64();
-        self.part.add(self.limit.quantity, tick, errors, seconds);
-        if self.part.age_s >= lasting / PARTS {
+        self.part.add(self.limit.quantity, tick, admitted, seconds);
+        let parts = match self.tested() {
+            Some(_) => 1.0,
+            None => PARTS,
+        };
+        if self.part.age_s >= lasting / parts - 1e-6 {
             let part = std::mem::take(&mut self.part);
-            self.close(&part, bounds_ms, lasting);
+            self.close(&part, bounds_ms, lasting, admitted.phi);
         }
         self.fired.then_some(self.crossed)
     }
 
-    fn close(&mut self, part: &Part, bounds_ms: &[f64], lasting: f64) {
+    /// The tolerated part of stable's rate, of a limit that chance must not cross.
+    fn tested(&self) -> Option<f64> {
+        match (self.limit.quantity, self.limit.bound) {
+            (Quantity::ConversionRate, Bound::BelowStableBy(part)) => Some(1.0 - part),
+            _ => None,
+        }
+    }
+
+    fn close(&mut self, part: &Part, bounds_ms: &[f64], lasting: f64, phi: f64) {
         let Some((canary, stable)) = part.values(self.limit.quantity, bounds_ms) else {
             self.fired = false;
             return;
         };
-        if !self.limit.bound.is_crossed(canary, stable) {
+        let is_chance = |kept| !is_surely_below(part.pair, kept, phi);
+        if !self.limit.bound.is_crossed(canary, stable) || self.tested().is_some_and(is_chance) {
             *self = Self::new(self.limit);
             return;
         }
@@ -199,13 +219,36 @@ impl LimitWatch {
     }
 }
 
+/// Whether the canary's rate is below `kept` times stable's by more than chance.
+fn is_surely_below(pair: Pair, kept: f64, phi: f64) -> bool {
+    let (stable, canary) = (pair.stable, pair.canary);
+    let rate = stable.rate();
+    let bound = kept * rate;
+    let variance = bound * (1.0 - bound) / canary.n + kept * kept * rate * (1.0 - rate) / stable.n;
+    bound - canary.rate() >= SURE * (variance * phi.max(1.0)).sqrt()
+}
+
+/// What is taken of a tick's counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Admitted {
+    /// The canary's errors after the key cap.
+    pub errors: Sample,
+    /// Conversions of both sides, as the cohorts admit them.
+    pub conversions: Pair,
+    /// How much noisier than dice conversions are.
+    pub phi: f64,
+}
+
 impl Part {
-    fn add(&mut self, quantity: Quantity, tick: &Tick, errors: Sample, seconds: f64) {
+    fn add(&mut self, quantity: Quantity, tick: &Tick, admitted: Admitted, seconds: f64) {
         self.age_s += seconds;
         let (share, stable_share) = (tick.share.fraction(), tick.stable_share.fraction());
         if let Some(stable) = tick.stable() {
             let counts = &stable.counts;
-            self.pair.stable.add(sample(quantity, counts));
+            self.pair.stable.add(match quantity {
+                Quantity::ConversionRate => admitted.conversions.stable,
+                _ => sample(quantity, counts),
+            });
             add_all(&mut self.stable, &counts.latency);
             if stable_share > 0.0 {
                 self.expected += counts.requests as f64 * share / stable_share;
@@ -216,7 +259,8 @@ impl Part {
             add_all(&mut self.canary, &counts.latency);
         }
         let of_canary = match (quantity, &tick.shadow) {
-            (Quantity::ErrorRate, _) => canary.map(|_| errors),
+            (Quantity::ErrorRate, _) => canary.map(|_| admitted.errors),
+            (Quantity::ConversionRate, _) => canary.map(|_| admitted.conversions.canary),
             (Quantity::DiffRate, Some(shadow)) => Some(shadow.compared()),
             _ => canary.map(|counts| sample(quantity, counts)),
         };
@@ -322,8 +366,17 @@ mod tests {
         let mut watch = LimitWatch::new(limit);
         let mut found = ticks.map(|tick| {
             let side = &tick.canary().unwrap().counts;
-            let errors = Sample::of(side.requests, side.errors);
-            watch.learn(&tick, errors, &[10.0, 100.0, 1_000.0], 1.0)
+            let stable = &tick.stable.as_ref().unwrap().counts;
+            let goals = |side: &Counts| Sample::of(side.requests, side.conversions);
+            let admitted = Admitted {
+                errors: Sample::of(side.requests, side.errors),
+                conversions: Pair {
+                    stable: goals(stable),
+                    canary: goals(side),
+                },
+                phi: 1.0,
+            };
+            watch.learn(&tick, admitted, &[10.0, 100.0, 1_000.0], 1.0)
         });
         found
             .position(|found| found.is_some())
@@ -389,13 +442,18 @@ mod tests {
             lasting: Duration::from_secs(8),
             min_requests: 1,
         };
-        let goals = |conversions| Counts {
+        let goals = |asked, conversions| Counts {
             conversions,
-            ..requests(1_000, 0)
+            ..requests(asked, 0)
         };
-        let run = |canary| fires(drop, (0..20).map(|_| tick(goals(100), goals(canary))));
-        assert_eq!(run(94), Some(8));
-        assert_eq!(run(96), None);
+        let run = |times: u64, canary: u64| {
+            let side = |met: u64| goals(1_000 * times, met * times);
+            fires(drop, (0..40).map(|_| tick(side(100), side(canary))))
+        };
+        assert_eq!(run(10, 85), Some(8));
+        assert_eq!(run(10, 96), None);
+        assert_eq!(run(1, 85), None, "800 of them can be below by chance");
+        assert_eq!(run(1, 50), Some(8));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub use words::{Change, Held, History, Position, Reason, Signal, Verdict};
 use crate::bounds::within;
 use clock::Clock;
 use detector::{Detector, Finding, Readings};
-use limits::{LimitWatch, MAX_LIMITS};
+use limits::{Admitted, LimitWatch, MAX_LIMITS};
 use route::Pulse;
 use serde::{Deserialize, Serialize};
 use state::{Event, News};
@@ -223,14 +223,22 @@ impl Gate {
         if !self.limits.iter().map(LimitWatch::limit).eq(limits()) {
             self.limits = limits().copied().map(LimitWatch::new).collect();
         }
-        let errors = match (readings, tick.canary()) {
-            (Some(readings), _) => readings.errors.canary,
-            (None, Some(side)) => Sample::of(side.counts.requests, side.counts.errors),
-            (None, None) => Sample::default(),
+        let admitted = match (readings, tick.canary()) {
+            (Some(readings), _) => Admitted {
+                errors: readings.errors.canary,
+                conversions: readings.conversions,
+                phi: readings.conversions_phi,
+            },
+            (None, Some(side)) => Admitted {
+                errors: Sample::of(side.counts.requests, side.counts.errors),
+                ..Admitted::default()
+            },
+            (None, None) => Admitted::default(),
         };
         let mut found = None;
         for watch in &mut self.limits {
-            if let Some(evidence) = watch.learn(tick, errors, &settings.latency_bounds_ms, seconds)
+            if let Some(evidence) =
+                watch.learn(tick, admitted, &settings.latency_bounds_ms, seconds)
             {
                 found.get_or_insert(Finding {
                     signal: watch.limit().quantity.signal(),

@@ -12,7 +12,7 @@
 
 use super::detector::sample::Sample;
 use super::input::Tick;
-use super::limits::{Limit, LimitWatch, Quantity};
+use super::limits::{Admitted, Limit, LimitWatch, Quantity};
 use std::time::Duration;
 
 /// What the value begins with: whose it is, and in which form.
@@ -92,10 +92,13 @@ impl Shed {
     /// Takes in what came to the route in a tick of so many seconds, as the canary's side.
     pub fn learn(&mut self, settings: &Settings, tick: &Tick, seconds: f64) -> Option<Change> {
         let counts = &tick.canary()?.counts;
-        let errors = Sample::of(counts.requests, counts.errors);
+        let admitted = Admitted {
+            errors: Sample::of(counts.requests, counts.errors),
+            ..Admitted::default()
+        };
         let mut crossed = None;
         for watch in &mut self.watches {
-            let found = watch.learn(tick, errors, &settings.latency_bounds_ms, seconds);
+            let found = watch.learn(tick, admitted, &settings.latency_bounds_ms, seconds);
             let quantity = watch.limit().quantity;
             crossed = crossed.or(found.map(|pair| (quantity, pair.canary)));
         }

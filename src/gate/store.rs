@@ -13,7 +13,7 @@ use serde::de::Deserialize;
 /// is in them.
 pub(super) type Magic = [u8; 4];
 
-const MAGIC: Magic = *b"SGt\x02";
+const MAGIC: Magic = *b"SGt\x03";
 const HASH_LEN: usize = 8;
 
 /// The most that [`Gate::to_bytes`] may give.

@@ -30,6 +30,11 @@ impl Caller {
     pub const fn slot(self) -> usize {
         (self.0 >> 26) as usize
     }
+
+    /// The cohort, 0 to 7.
+    pub const fn cohort(self) -> usize {
+        (self.0 >> 29) as usize
+    }
 }
 
 const WORDS: usize = 16;

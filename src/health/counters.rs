@@ -32,6 +32,9 @@ pub fn coarse(took: Micros) -> usize {
     COARSE_BOUNDS_MS.partition_point(|bound| bound.saturating_mul(1000) < told.0)
 }
 
+/// Callers fall into this many cohorts, whose goals the gate compares.
+pub const COHORTS: usize = 8;
+
 /// Places for reasons, a few of them free: a new reason goes to the end of [`Reason::ALL`], so that
 /// those before it keep their places in what is stored.
 const MOST_REASONS: usize = 16;
@@ -49,10 +52,12 @@ const GROUP_REQUESTS: usize = SLOT_ERRORS + KEY_SLOTS;
 const GROUP_ERRORS: usize = GROUP_REQUESTS + GROUPS;
 const GROUP_LATENCY: usize = GROUP_ERRORS + GROUPS;
 const LATENCY: usize = GROUP_LATENCY + GROUPS * COARSE;
+const COHORT_EXPOSURES: usize = LATENCY + BUCKETS;
+const COHORT_CONVERSIONS: usize = COHORT_EXPOSURES + COHORTS;
 /// How many counters a side has.
-pub const CELLS: usize = LATENCY + BUCKETS;
+pub const CELLS: usize = COHORT_CONVERSIONS + COHORTS;
 
-/// The counters of one side: 8.5 KiB.
+/// The counters of one side: 9 KiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counters(Box<[u64]>);
 
@@ -60,6 +65,15 @@ impl Default for Counters {
     fn default() -> Self {
         Self(vec![0; CELLS].into_boxed_slice())
     }
+}
+
+/// A request of an experiment that the key gave its variant.
+#[derive(Debug, Clone, Copy)]
+pub struct Exposure {
+    /// Who asked.
+    pub caller: Caller,
+    /// Whether it met the goal that the gate judges.
+    pub converted: bool,
 }
 
 /// What is counted of one finished request.
@@ -77,6 +91,8 @@ pub struct Request<'h> {
     pub caller: Option<Caller>,
     /// The upstream host's address as Envoy gives it: `10.0.0.7:8080`, or a Unix socket's path.
     pub host: Option<&'h [u8]>,
+    /// What an experiment makes of it.
+    pub exposure: Option<Exposure>,
 }
 
 impl Counters {
@@ -88,6 +104,12 @@ impl Counters {
         if let Some((received, sent)) = request.bytes {
             self.add(RECEIVED, received);
             self.add(SENT, sent);
+        }
+        if let Some(exposure) = request.exposure {
+            let cohort = exposure.caller.cohort();
+            self.add(COHORT_EXPOSURES.saturating_add(cohort), 1);
+            let converted = u64::from(exposure.converted);
+            self.add(COHORT_CONVERSIONS.saturating_add(cohort), converted);
         }
         if !outcome.is_judged() {
             return;
@@ -253,7 +275,17 @@ impl Counters {
 
     /// Latencies of all judged requests.
     pub fn latencies(&self) -> Latencies<'_> {
-        Latencies(self.part(LATENCY..CELLS))
+        Latencies(self.part(LATENCY..COHORT_EXPOSURES))
+    }
+
+    /// Exposures that ended, by cohort.
+    pub fn cohort_exposures(&self) -> &[u64] {
+        self.part(COHORT_EXPOSURES..COHORT_CONVERSIONS)
+    }
+
+    /// Those that met the goal, by cohort.
+    pub fn cohort_conversions(&self) -> &[u64] {
+        self.part(COHORT_CONVERSIONS..CELLS)
     }
 }
 
@@ -276,6 +308,7 @@ mod tests {
             bytes: Some((10, 100)),
             caller: Some(Caller::of(b"u")),
             host: Some(b"10.0.0.7:80"),
+            exposure: None,
         }
     }
 
@@ -310,6 +343,27 @@ mod tests {
         assert_eq!(counters.latencies().total(), 0);
         assert_eq!(counters.slot_requests().iter().sum::<u64>(), 0);
         assert_eq!(counters.group_requests().iter().sum::<u64>(), 0);
+    }
+
+    #[test]
+    fn an_exposure_counts_however_it_ended_and_a_conversion_with_it() {
+        let mut counters = Counters::default();
+        let caller = Caller(0x6000_0000);
+        for (outcome, converted) in [
+            (Outcome::Ok, true),
+            (Outcome::Aborted, false),
+            (Outcome::Error(ErrorClass::Timeout), false),
+        ] {
+            counters.count(&Request {
+                exposure: Some(Exposure { caller, converted }),
+                ..request(outcome, 900)
+            });
+        }
+        counters.count(&request(Outcome::Ok, 900));
+        assert_eq!(counters.cohort_exposures()[3], 3);
+        assert_eq!(counters.cohort_exposures().iter().sum::<u64>(), 3);
+        assert_eq!(counters.cohort_conversions()[3], 1);
+        assert_eq!(counters.latencies().total(), 3);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub const MOST_ROUTES: usize = 512;
 pub const MOST_BYTES: usize = 4_000_000;
 
 /// Whose bytes these are, and of which form. Another form of [`Totals`] needs another.
-const MAGIC: &[u8; 4] = b"SRH1";
+const MAGIC: &[u8; 4] = b"SRH2";
 
 /// The key of a slot; `name` is the policy's.
 pub fn key(name: &str, slot: usize) -> String {

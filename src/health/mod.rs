@@ -13,6 +13,7 @@
 //! | [`watch`] | one route over time: what came since the last look |
 //! | [`window`], [`slow`], [`share`] | the last minutes, what is slow, whether shares are kept |
 //! | [`kept`] | the last minutes of all routes, for whoever watches next |
+//! | [`experiment`] | exposures, goals and conversions |
 //! | [`tick`] | what the gate reads of a tick |
 //! | [`lease`], [`turns`] | which worker watches, and when which routes |
 //!
@@ -26,6 +27,7 @@ pub mod bytes;
 pub mod callers;
 pub mod clock;
 pub mod counters;
+pub mod experiment;
 pub mod flags;
 pub mod hosts;
 pub mod kept;

@@ -144,6 +144,7 @@ mod tests {
             bytes: None,
             caller: Some(Caller(1)),
             host: Some(b"/run/app.sock"),
+            exposure: None,
         }
     }
 

@@ -17,6 +17,16 @@
 //! the policy.
 //!
 //! Draws fade with a half-life of ten minutes, so a gap that was mended is soon forgotten.
+//!
+//! The sample ratio of an experiment asks for less: one variant with 1 % too few of the callers is
+//! reason not to believe what is concluded of them. [`is_mismatch`] looks at all sides together, over
+//! hours, and at any time: a test at 0.1 % that is repeated each second would cry wolf within the
+//! day. So it is Robbins' mixture of likelihood ratios, in its form for counts (Lindon and Malek,
+//! "Anytime-valid inference for multinomial count data", 2022), in the normal approximation:
+//! `n/(n + K) n KL(seen, asked) - d/2 ln(1 + n/K)`, with `n` draws after their division by phi, `d`
+//! one less than the sides that were asked for, and `K` draws' worth of belief in the shares. It
+//! exceeds `ln 1000` ever with a probability of at most one in a thousand, however often it is looked
+//! at. That phi is estimated, and that draws fade, makes this an approximation.
 
 use super::bytes::{Reader, Writer};
 use super::callers::KEY_SLOTS;
@@ -27,7 +37,14 @@ use crate::bounds::within;
 /// few minutes apart are about independent: once in some years for a route.
 const DOUBT: f64 = 14.0;
 /// Seconds.
-const HALF_LIFE: f64 = 600.0;
+pub const HALF_LIFE: f64 = 600.0;
+/// The same of an experiment's draws: a mismatch that was mended is forgotten within days, and by a
+/// thousandth of the draws is told from chance until then.
+pub const SAMPLE_HALF_LIFE: f64 = 21_600.0;
+/// ln of the odds against equal samples that are a mismatch: 1,000 to 1.
+const MISMATCH: f64 = 6.9;
+/// K: few, so that a gross mismatch is seen after a hundred draws; it costs a fine one little.
+const BELIEF: f64 = 100.0;
 
 /// The draws of a route with those that fell on one side, fading.
 #[derive(Debug, Clone)]
@@ -68,8 +85,9 @@ impl ShareCheck {
         side: &Counters,
         sides: impl IntoIterator<Item = &'c Counters>,
         seconds: f64,
+        half_life: f64,
     ) {
-        let left = (-seconds.max(0.0) / HALF_LIFE).exp2();
+        let left = (-seconds.max(0.0) / half_life).exp2();
         self.asked = self.asked * left + side.asked() as f64 / 1e6;
         let drawn = side.drawn().iter();
         self.seen = self.seen * left + drawn.map(|count| *count as f64).sum::<f64>();
@@ -130,6 +148,30 @@ impl ShareCheck {
     }
 }
 
+/// Whether the sides of a route, whose draws these are, got other parts of them than they were to get
+/// by more than chance.
+pub fn is_mismatch(sides: &[ShareCheck]) -> bool {
+    let Some(first) = sides.first() else {
+        return false;
+    };
+    let draws: f64 = first.slots.iter().sum();
+    if draws < 1.0 {
+        return false;
+    }
+    let (mut gap, mut freedom) = (0.0, -1.0);
+    for side in sides {
+        if side.seen > 0.0 {
+            gap += side.seen / draws * (side.seen / side.asked).ln();
+        }
+        if side.asked > 0.0 {
+            freedom += 1.0;
+        }
+    }
+    let draws = draws / first.spread(draws);
+    let odds = draws * draws / (draws + BELIEF) * gap;
+    odds - 0.5 * freedom * (draws / BELIEF).ln_1p() >= MISMATCH
+}
+
 /// Kullback and Leibler's divergence of two coins, in nats; infinite where `asked` rules out what
 /// was seen.
 fn divergence(seen: f64, asked: f64) -> f64 {
@@ -168,7 +210,7 @@ mod tests {
 
     fn check(sides: &[Counters; 2]) -> Seen {
         let mut check = ShareCheck::default();
-        check.learn(&sides[1], sides, 1.0);
+        check.learn(&sides[1], sides, 1.0, HALF_LIFE);
         check.seen().unwrap()
     }
 
@@ -236,16 +278,88 @@ mod tests {
         assert!(nothing.chance && nothing.seen == 0.0);
     }
 
+    /// Callers drawn one after the other, by Zipf's law where nothing is `lost`: the first ask for most.
+    /// Whether it ever was a mismatch.
+    fn is_ever_mismatch(trial: u64, callers: u64, shares: &[u32], lost: f64) -> bool {
+        let mut random = fastrand::Rng::with_seed(trial);
+        let sides = shares.len() + 1;
+        let mut checks = vec![ShareCheck::default(); sides];
+        let stable = 1_000_000 - shares.iter().sum::<u32>();
+        let asked: Vec<u32> = std::iter::once(stable)
+            .chain(shares.iter().copied())
+            .collect();
+        for _ in 0..400 {
+            let mut came = vec![Counters::default(); sides];
+            for _ in 0..40 {
+                let caller = match lost > 0.0 {
+                    true => random.u64(0..callers),
+                    false => (callers as f64).powf(random.f64()) as u64,
+                };
+                let key = format!("{trial}-{caller}");
+                let mut slot = slot("s", key.as_bytes()).get();
+                let side = asked.iter().position(|share| {
+                    let inside = slot < *share;
+                    slot = slot.saturating_sub(*share);
+                    inside
+                });
+                let side = side.unwrap();
+                // What is lost is lost of the last side.
+                if side + 1 == sides && random.f64() < lost {
+                    continue;
+                }
+                let caller = Caller::of(key.as_bytes());
+                for (place, counters) in came.iter_mut().enumerate() {
+                    let share = Share::from_ppm(asked[place]).unwrap();
+                    counters.draw(caller, share, place == side);
+                }
+            }
+            for (check, side) in checks.iter_mut().zip(&came) {
+                check.learn(side, &came, 1.0, SAMPLE_HALF_LIFE);
+            }
+            if is_mismatch(&checks) {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn an_honest_experiment_is_no_mismatch_however_often_it_is_looked_at() {
+        for (callers, shares) in [
+            (20_000, &[500_000][..]),
+            (20_000, &[10_000]),
+            (300, &[500_000]),
+            (20_000, &[250_000, 250_000, 250_000]),
+        ] {
+            let found = (0..100).filter(|trial| is_ever_mismatch(*trial, callers, shares, 0.0));
+            let found = found.count();
+            assert!(found <= 1, "{found} of 100, {callers} callers, {shares:?}");
+        }
+    }
+
+    #[test]
+    fn a_variant_that_loses_some_of_its_exposures_is_a_mismatch() {
+        for (shares, lost) in [
+            (&[500_000][..], 1.0),
+            (&[500_000], 0.2),
+            (&[250_000, 250_000, 250_000], 0.25),
+        ] {
+            let found = (0..20).filter(|trial| is_ever_mismatch(*trial, 5_000, shares, lost));
+            let found = found.count();
+            assert!(found >= 19, "{found} of 20, {shares:?} with {lost} lost");
+        }
+    }
+
     #[test]
     fn without_draws_nothing_is_said_and_old_ones_fade() {
         let mut check = ShareCheck::default();
         assert_eq!(check.seen(), None);
         let sides = drawn(100, 1, 500_000, 500_000, "s");
-        check.learn(&sides[1], &sides, 1.0);
+        check.learn(&sides[1], &sides, 1.0, HALF_LIFE);
         let none = Counters::default();
-        check.learn(&none, [&none], 600.0);
+        check.learn(&none, [&none], 600.0, HALF_LIFE);
         assert!((check.seen().unwrap().draws - 50.0).abs() < 1.0);
-        check.learn(&none, [&none], 1e9);
+        check.learn(&none, [&none], 1e9, HALF_LIFE);
         assert_eq!(check.seen(), None);
     }
 }

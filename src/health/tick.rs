@@ -6,8 +6,9 @@
 //! groups are counted here by the same bounds, after the fact, from their histograms. So no worker
 //! has to know a threshold, and one that moves leaves no tick counted by two measures.
 //!
-//! Only requests that say something of the version are in any of this. Goals and shadow answers are
-//! not health's: `conversions` is 0, and what the route's shadow says is handed on as it came. The
+//! Only requests that say something of the version are in any of this. Goals are
+//! those of the route's experiment; without one nobody was exposed. Shadow answers are
+//! not health's: what the route's shadow says is handed on as it came. The
 //! counts of the sides stay without pairs: the gate would compare them, and stable's pairs are the
 //! shadow's to weigh. This is the one file of `health` that names the gate, and only what the gate
 //! is told.
@@ -17,7 +18,7 @@ use super::latency::value;
 use crate::assign::ramp::Millis;
 use crate::assign::share::Share;
 use crate::gate::detector::Detector;
-use crate::gate::input::{BUCKETS, GROUPS, KEY_SLOTS};
+use crate::gate::input::{BUCKETS, COHORTS, Cohort, GROUPS, KEY_SLOTS};
 use crate::gate::{At, Canary, Counts, Group, KeySlot, Ppm, Shadowed, Stable, Tick};
 
 /// The upper bounds of the latency buckets, for the gate's settings.
@@ -91,11 +92,26 @@ fn counts(side: &Counters, thresholds: Thresholds) -> Counts {
             *sum = sum.saturating_add(*count);
         }
     }
+    let mut conversions: u64 = 0;
+    let mut cohorts = [Cohort::default(); COHORTS];
+    let counted = side
+        .cohort_exposures()
+        .iter()
+        .zip(side.cohort_conversions());
+    for (cohort, (exposures, converted)) in cohorts.iter_mut().zip(counted) {
+        conversions = conversions.saturating_add(*converted);
+        *cohort = Cohort {
+            exposures: *exposures,
+            conversions: *converted,
+        };
+    }
     Counts {
         requests: side.judged(),
         errors: side.errors(),
         slow: beyond(&latency, thresholds.far),
         slow90: beyond(&latency, thresholds.near),
+        conversions,
+        cohorts: Some(cohorts),
         latency,
         ..Counts::default()
     }
@@ -141,6 +157,7 @@ fn beyond(latency: &[u64], threshold: Option<usize>) -> u64 {
 const _: () = assert!(
     super::counters::COARSE == BUCKETS
         && super::counters::GROUPS == GROUPS
+        && super::counters::COHORTS == COHORTS
         && super::callers::KEY_SLOTS == KEY_SLOTS
 );
 

@@ -37,6 +37,7 @@ fn mixed() -> Counters {
             bytes: None,
             caller: Some(Caller::of(&request.to_le_bytes())),
             host: Some(host.as_bytes()),
+            exposure: None,
         });
     }
     side
@@ -90,6 +91,7 @@ fn each_latency_falls_into_the_bucket_of_its_bound() {
                 bytes: None,
                 caller: None,
                 host: None,
+                exposure: None,
             });
         }
         let counts = counts(&side, Thresholds::default());
@@ -156,6 +158,7 @@ fn second(worker: &mut RouteHealth, now: Millis, bad: u64) {
                 bytes: None,
                 caller: Some(Caller::of(format!("{}-{request}", now.0).as_bytes())),
                 host: Some(host.as_bytes()),
+                exposure: None,
             };
             worker.record(side, &request, now);
         }
@@ -170,7 +173,7 @@ fn a_gate_fed_by_what_workers_counted_learns_what_is_slow_and_shuts_on_errors() 
     };
     let mut gate = Gate::new(&settings);
     let mut worker = RouteHealth::new("r", SIDES);
-    let mut watch = RouteWatch::new("r", SIDES, None, None, Millis(0));
+    let mut watch = RouteWatch::new("r", SIDES, None, None, false, Millis(0));
     let mut slot = None;
     let mut turn = |gate: &mut Gate, at: i64, bad: u64| {
         second(&mut worker, Millis(at * 1_000), bad);

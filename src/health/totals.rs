@@ -199,6 +199,7 @@ pub(crate) mod tests {
                 bytes: None,
                 caller: Some(Caller::of(&[*caller])),
                 host: Some(address.as_bytes()),
+                exposure: None,
             };
             health.record_at(side, &request, Millis(i64::from(*now)));
         }

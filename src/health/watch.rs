@@ -11,13 +11,15 @@ use super::bytes::{Reader, Writer};
 use super::clock::Micros;
 use super::counters::Counters;
 use super::ledger::{Changes, Reading};
-use super::share::{Seen, ShareCheck};
+use super::share::{self, Seen, ShareCheck};
 use super::slow::SlowBound;
 use super::totals::{LONGEST_NAME, MOST_SIDES, Totals};
 use super::window::{self, Windows};
 use crate::assign::ramp::Millis;
 use crate::bounds::within;
 
+/// What stands before the names of sides whose draws are an experiment's; no side's name has it.
+const SAMPLE: &str = "+";
 /// A gap of more than this between two looks fades no further: the clock was set.
 const LONGEST_GAP: f64 = 3_600.0;
 
@@ -32,16 +34,20 @@ pub struct RouteWatch {
     windows: Windows,
     slow: SlowBound,
     shares: Vec<ShareCheck>,
+    /// The same over hours; of a route with an experiment alone.
+    samples: Vec<ShareCheck>,
 }
 
 impl RouteWatch {
     /// Begins to watch a route with these sides, stable first. `kept` is what a predecessor
-    /// [kept](Self::kept), if there was one; `slow` is the bound known by then.
+    /// [kept](Self::kept), if there was one; `slow` is the bound known by then; `experiment` says
+    /// whether the sample ratio is of interest.
     pub fn new<'n>(
         name: &str,
         sides: impl IntoIterator<Item = &'n str>,
         kept: Option<&[u8]>,
         slow: Option<Micros>,
+        experiment: bool,
         now: Millis,
     ) -> Self {
         let sides: Vec<Box<str>> = sides.into_iter().map(Box::from).collect();
@@ -51,9 +57,18 @@ impl RouteWatch {
             || Windows::new(names(), now),
             |windows| windows.with_sides(names()),
         );
-        let check = |name: &str| {
-            let known = checks.iter().find(|(side, _)| *side == name);
-            known.map_or_else(ShareCheck::default, |(_, check)| check.clone())
+        let checks_of = |before: &str| {
+            let mut found = Vec::with_capacity(sides.len());
+            for name in names() {
+                let name = [before, name].concat();
+                let known = checks.iter().find(|(side, _)| *side == name);
+                found.push(known.map_or_else(ShareCheck::default, |(_, check)| check.clone()));
+            }
+            found
+        };
+        let samples = match experiment {
+            true => checks_of(SAMPLE),
+            false => Vec::new(),
         };
         Self {
             name: name.into(),
@@ -62,7 +77,8 @@ impl RouteWatch {
             totals: None,
             windows,
             slow: SlowBound::new(slow),
-            shares: names().map(check).collect(),
+            shares: checks_of(""),
+            samples,
             sides,
         }
     }
@@ -71,9 +87,11 @@ impl RouteWatch {
     pub fn kept(&self) -> Vec<u8> {
         let mut value = Writer::default();
         value.text(&self.windows.write());
-        for (side, check) in self.sides.iter().zip(&self.shares).take(MOST_SIDES) {
-            value.text(side.as_bytes());
-            check.write(&mut value);
+        for (before, checks) in [("", &self.shares), (SAMPLE, &self.samples)] {
+            for (side, check) in self.sides.iter().zip(checks).take(MOST_SIDES) {
+                value.text([before, side].concat().as_bytes());
+                check.write(&mut value);
+            }
         }
         value.done()
     }
@@ -108,8 +126,13 @@ impl RouteWatch {
         if let Some(stable) = came.first() {
             self.slow.learn(stable.latencies(), seconds);
         }
-        for (share, delta) in self.shares.iter_mut().zip(came) {
-            share.learn(delta, came, seconds);
+        for (checks, half_life) in [
+            (&mut self.shares, share::HALF_LIFE),
+            (&mut self.samples, share::SAMPLE_HALF_LIFE),
+        ] {
+            for (check, delta) in checks.iter_mut().zip(came) {
+                check.learn(delta, came, seconds, half_life);
+            }
         }
     }
 
@@ -160,13 +183,21 @@ impl RouteWatch {
     }
 }
 
+impl RouteWatch {
+    /// Whether the sides of an experiment got other parts of the draws than they were to get; nothing
+    /// without an experiment.
+    pub fn sample_ratio_mismatch(&self) -> Option<bool> {
+        (!self.samples.is_empty()).then(|| share::is_mismatch(&self.samples))
+    }
+}
+
 type Kept<'b> = (Option<Windows>, Vec<(&'b str, ShareCheck)>);
 
 fn read(value: &[u8]) -> Option<Kept<'_>> {
     let mut reader = Reader(value);
     let windows = Windows::read(reader.text(window::MOST_BYTES)?);
     let mut checks = Vec::new();
-    while !reader.is_empty() && checks.len() < MOST_SIDES {
+    while !reader.is_empty() && checks.len() < 2 * MOST_SIDES {
         let side = std::str::from_utf8(reader.text(LONGEST_NAME)?).ok()?;
         checks.push((side, ShareCheck::read(&mut reader)?));
     }

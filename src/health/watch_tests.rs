@@ -12,7 +12,7 @@ use crate::health::window::Span;
 const SIDES: [&str; 2] = ["stable", "canary"];
 
 fn watch() -> RouteWatch {
-    RouteWatch::new("r", SIDES, None, None, Millis(0))
+    RouteWatch::new("r", SIDES, None, None, false, Millis(0))
 }
 
 fn serve(health: &mut RouteHealth, count: u32, side: Side, outcome: Outcome) {
@@ -25,6 +25,7 @@ fn serve(health: &mut RouteHealth, count: u32, side: Side, outcome: Outcome) {
             bytes: None,
             caller: Some(caller),
             host: Some(b"10.0.0.1:80"),
+            exposure: None,
         };
         health.record(side, &request, Millis(0));
         let half = |_| Share::from_ppm(500_000).unwrap();
@@ -119,7 +120,8 @@ fn a_new_watcher_goes_on_with_the_windows_of_the_old_one() {
     assert!(old.slow_bound().is_some());
     let bytes = old.kept();
     let sides = ["stable", "new", "canary"];
-    let mut new = RouteWatch::new("r", sides, Some(&bytes), old.slow_bound(), Millis(2_000));
+    let (bound, now) = (old.slow_bound(), Millis(2_000));
+    let mut new = RouteWatch::new("r", sides, Some(&bytes), bound, false, now);
     assert!(
         new.look(&Reading::of(slot.as_deref()), Millis(2_000))
             .is_none()
@@ -127,6 +129,24 @@ fn a_new_watcher_goes_on_with_the_windows_of_the_old_one() {
     assert_eq!(new.windows().outcomes(0, Span::Minute).unwrap()[0], 600);
     assert_eq!(new.slow_bound(), old.slow_bound());
     assert_eq!(new.sides().collect::<Vec<_>>(), sides);
+}
+
+#[test]
+fn a_new_watcher_knows_the_sample_ratio_of_the_old_one() {
+    let mut health = RouteHealth::new("r", SIDES);
+    let mut slot = None;
+    let begin = |kept: Option<&[u8]>| RouteWatch::new("r", SIDES, kept, None, true, Millis(0));
+    let mut old = begin(None);
+    old.look(&Reading::default(), Millis(0));
+    assert_eq!(old.sample_ratio_mismatch(), Some(false));
+    // Half of them should have been the canary's.
+    serve(&mut health, 600, Side::Stable, Outcome::Ok);
+    publish(&mut slot, &mut health);
+    old.look(&Reading::of(slot.as_deref()), Millis(1_000));
+    assert_eq!(old.sample_ratio_mismatch(), Some(true));
+    let new = begin(Some(&old.kept()));
+    assert_eq!(new.sample_ratio_mismatch(), Some(true));
+    assert_eq!(watch().sample_ratio_mismatch(), None);
 }
 
 #[test]
@@ -139,7 +159,7 @@ fn a_tick_of_100_routes_with_64_hosts_each_has_every_request() {
         .collect();
     let mut watches: Vec<RouteWatch> = names
         .iter()
-        .map(|name| RouteWatch::new(name, SIDES, None, None, Millis(0)))
+        .map(|name| RouteWatch::new(name, SIDES, None, None, false, Millis(0)))
         .collect();
     let mut slot: Option<Vec<u8>> = None;
     for second in 1..4 {
@@ -158,6 +178,7 @@ fn a_tick_of_100_routes_with_64_hosts_each_has_every_request() {
                     bytes: None,
                     caller: Some(Caller::of(&request.to_le_bytes())),
                     host: Some(hosts[request as usize % 64].as_bytes()),
+                    exposure: None,
                 };
                 worker.record(side, &request, Millis(second * 1_000));
             }

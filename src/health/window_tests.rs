@@ -14,6 +14,7 @@ fn requests(count: u64, took: u64) -> Counters {
         bytes: None,
         caller: None,
         host: None,
+        exposure: None,
     };
     (0..count).for_each(|_| counters.count(&request));
     counters

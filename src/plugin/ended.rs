@@ -6,6 +6,7 @@
 //! matters to the gate who sent it, and its key does not tell, the address is asked for: one more.
 
 use super::copied::Copied;
+use super::experiments::Exposed;
 use super::host::{self, Action};
 use super::rescues::{self, Failed, Rescue};
 use super::root::InForce;
@@ -55,6 +56,8 @@ pub struct Watched {
     pub copied: Option<Copied>,
     /// Its rescue, if it can have one.
     pub rescue: Option<Rescue>,
+    /// What an experiment is to know of it.
+    pub exposed: Option<Exposed>,
 }
 
 impl Watched {
@@ -66,7 +69,7 @@ impl Watched {
         let rescue = self.rescue.take();
         let rescue = rescue.and_then(|rescue| rescue.end(in_force, self.route, self.side));
         let (failed, rescued) = rescue.unzip();
-        let outcome = self.count(in_force, settings, failed);
+        let outcome = self.count(in_force, policy, settings, failed);
         let copied = self.copied.take().map(|copied| {
             let word = copied.end(in_force, policy, self.whole);
             format!(" shadow={word}")
@@ -145,7 +148,13 @@ impl Watched {
         Action::Pause
     }
 
-    fn count(&self, in_force: &InForce, settings: &Settings, failed: Option<Failed>) -> Outcome {
+    fn count(
+        &self,
+        in_force: &InForce,
+        policy: &Policy,
+        settings: &Settings,
+        failed: Option<Failed>,
+    ) -> Outcome {
         let counting = &in_force.counting;
         let failed = failed.unwrap_or_else(|| Failed {
             took: self.took(in_force),
@@ -168,6 +177,11 @@ impl Watched {
         let host = (settings.hosts && reached && outcome.is_judged())
             .then(|| property(in_force, "upstream\0address"))
             .flatten();
+        let exposure = self.exposed.and_then(|exposed| {
+            let place = (self.route, self.side);
+            let experiments = &in_force.stats.experiments;
+            experiments.ended(policy, place, exposed, told.status, outcome)
+        });
         let request = Request {
             outcome,
             latency: ended.latency(),
@@ -175,6 +189,7 @@ impl Watched {
             bytes: settings.bytes.then(|| bytes(in_force)),
             caller: self.caller(in_force, outcome),
             host: host.as_deref(),
+            exposure,
         };
         counting.ended(self.route, self.side, &request);
         outcome

@@ -23,6 +23,7 @@
 mod copied;
 mod counting;
 mod ended;
+mod experiments;
 mod exports;
 mod flags;
 mod gates;

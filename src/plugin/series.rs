@@ -61,11 +61,12 @@ pub struct GateStats {
     open: Id,
     states: [(Position, Id, Id); 3],
     verdicts: [(Verdict, Id); 3],
-    evidence: [(Signal, Id); 3],
+    evidence: Vec<(Signal, Id)>,
 }
 
 impl GateStats {
-    pub(super) fn define(route: &str, variant: &str) -> Self {
+    /// `goals` says whether conversions are judged.
+    pub(super) fn define(route: &str, variant: &str, goals: bool) -> Self {
         let with = |metric: &Metric, value: &str| {
             Id::define(metric, &metric.with(&[route, variant, value]))
         };
@@ -76,11 +77,13 @@ impl GateStats {
         };
         let verdict = |verdict: Verdict| (verdict, with(&metric::GATE_VERDICT, verdict.as_str()));
         let evidence = |signal: Signal| (signal, with(&metric::GATE_EVIDENCE, signal.as_str()));
+        let signals = Signal::ALL.into_iter();
+        let signals = signals.filter(|signal| goals || *signal != Signal::Conversions);
         Self {
             open: Id::define(&metric::GATE_OPEN, &metric::GATE_OPEN.of(route, variant)),
             states: [Position::Open, Position::Probing, Position::Shut].map(state),
             verdicts: [Verdict::Pass, Verdict::Hold, Verdict::Fail].map(verdict),
-            evidence: [Signal::Errors, Signal::Slow, Signal::Diffs].map(evidence),
+            evidence: signals.map(evidence).collect(),
         }
     }
 
@@ -213,8 +216,20 @@ pub struct SideStats {
     pub cut: Option<Pending>,
 }
 
+/// What there is to count of a route beside what is always counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Has {
+    /// Bytes.
+    pub bytes: bool,
+    /// Streams that a gate cuts.
+    pub cuts: bool,
+    /// Conversions.
+    pub goals: bool,
+}
+
 impl SideStats {
-    pub(super) fn define(route: &Route, side: Side, trust: Trust, bytes: bool, cuts: bool) -> Self {
+    /// `has` says what there is to count.
+    pub(super) fn define(route: &Route, side: Side, trust: Trust, has: Has) -> Self {
         let (name, variant) = (route.name.as_str(), route.side_name(side));
         let of = |metric: &Metric| Id::define(metric, &metric.of(name, variant));
         let outcome = |outcome| {
@@ -230,16 +245,18 @@ impl SideStats {
             decisions: metric::reasons(route, side, trust).map(decision).collect(),
             attempts: of(&metric::ATTEMPTS),
             latency: of(&metric::LATENCY),
-            bytes: bytes.then(|| (of(&metric::RECEIVED), of(&metric::SENT))),
+            bytes: has
+                .bytes
+                .then(|| (of(&metric::RECEIVED), of(&metric::SENT))),
             failing_callers: of(&metric::FAILING_CALLERS),
             share_asked: of(&metric::SHARE_ASKED),
             share_seen: of(&metric::SHARE_SEEN),
             share_off: of(&metric::SHARE_OFF),
             gate: match side {
                 Side::Stable => None,
-                Side::Variant(_) => Some(GateStats::define(name, variant)),
+                Side::Variant(_) => Some(GateStats::define(name, variant, has.goals)),
             },
-            cut: (cuts && side != Side::Stable).then(|| Pending::new(of(&metric::STREAMS_CUT))),
+            cut: (has.cuts && side != Side::Stable).then(|| Pending::new(of(&metric::STREAMS_CUT))),
         }
     }
 

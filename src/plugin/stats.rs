@@ -1,7 +1,8 @@
 //! The metrics of one policy in one worker: made at the start, told once a second.
 
+use super::experiments::Experiments;
 use super::flags::FlagStats;
-use super::series::{BudgetStats, Id, ShadowStats, SideStats};
+use super::series::{BudgetStats, Has, Id, ShadowStats, SideStats};
 use crate::assign::Trust;
 use crate::assign::route::{Route, Side};
 use crate::gate::{LongLived, RouteSettings};
@@ -51,6 +52,8 @@ pub struct Stats {
     shadows: Vec<Option<ShadowStats>>,
     /// The flags.
     pub flags: FlagStats,
+    /// The experiments.
+    pub experiments: Experiments,
     host_errors: Pending,
     dropped: Pending,
     /// What the work of a second took.
@@ -63,17 +66,13 @@ impl Stats {
     /// Makes the metrics of `policy`; all counters read 0 from then on.
     pub fn define(policy: Option<&Policy>) -> Self {
         let assigner = policy.map(|policy| &policy.assigner);
-        let bytes = policy.is_some_and(|policy| policy.health.iter().any(|health| health.bytes));
         let trust = assigner.map_or(Trust::Edge, |assigner| assigner.trust);
         let routes = assigner.map_or(&[][..], |assigner| &assigner.routes);
-        let cuts = |route: &Route| {
-            let gates = policy.and_then(|policy| policy.gates.get(route.id.0));
-            gates.is_some_and(|gates| gates.long_lived == LongLived::Cut)
-        };
         let sides = |route: &Route| {
+            let has = policy.map_or_else(Has::default, |policy| has(policy, route));
             let sides = metric::sides(route);
             sides
-                .map(|side| SideStats::define(route, side, trust, bytes, cuts(route)))
+                .map(|side| SideStats::define(route, side, trust, has))
                 .collect()
         };
         let mut routes: Vec<Vec<SideStats>> = routes.iter().map(sides).collect();
@@ -91,6 +90,7 @@ impl Stats {
             budgets,
             shadows: policy.map_or_else(Vec::new, ShadowStats::of_routes),
             flags: FlagStats::define(policy),
+            experiments: Experiments::define(policy),
             host_errors: Pending::new(Id::single(&metric::HOST_ERRORS)),
             dropped: Pending::new(Id::single(&metric::DROPPED)),
             tick: Id::single(&metric::TICK),
@@ -118,6 +118,7 @@ impl Stats {
     /// the proxy can't take a series back.
     pub fn retire(&self, policy: &Policy, successor: &Policy) {
         self.flags.retire(policy, successor);
+        self.experiments.retire(policy, successor);
         for (index, route) in policy.assigner.routes.iter().enumerate() {
             let routes = &successor.assigner.routes;
             let place = routes.iter().position(|known| known.name == route.name);
@@ -182,5 +183,17 @@ impl Stats {
         self.host_errors.tell();
         self.dropped.tell();
         self.flags.tell();
+        self.experiments.tell();
+    }
+}
+
+fn has(policy: &Policy, route: &Route) -> Has {
+    let place = route.id.0;
+    let experiment = policy.experiments.get(place).and_then(Option::as_ref);
+    let gates = policy.gates.get(place);
+    Has {
+        bytes: policy.health.iter().any(|health| health.bytes),
+        cuts: gates.is_some_and(|gates| gates.long_lived == LongLived::Cut),
+        goals: experiment.is_some_and(|experiment| !experiment.goals.is_empty()),
     }
 }

@@ -227,6 +227,8 @@ impl Stream {
         }
         in_force.counting.decided(&decision, millis(now), &passages);
         in_force.stats.flags.count(&decision.flags);
+        let experiments = &in_force.stats.experiments;
+        let exposed = experiments.decided(policy, request, &decision, millis(now));
         let field = tell(in_force, policy, &decision);
         let answer = answer(in_force, policy, request, &decision, millis(now));
         let copied = copied(in_force, policy, request, &decision, millis(now));
@@ -243,6 +245,7 @@ impl Stream {
                     field,
                     copied,
                     rescue,
+                    exposed,
                     ..watched
                 };
                 State::Running(Box::new(watched), answer)
@@ -314,6 +317,7 @@ fn watched(
         field: None,
         copied: None,
         rescue: None,
+        exposed: None,
     })
 }
 

@@ -21,7 +21,7 @@ use crate::health::turns;
 use crate::health::watch::RouteWatch;
 use crate::policy::Policy;
 use crate::report::metric;
-use crate::report::state::{self, About, BudgetView, Document, Rejected, RouteView};
+use crate::report::state::{self, About, BudgetView, Document, Experimented, Rejected, RouteView};
 use crate::report::state_flags;
 use crate::report::state_gate::GateView;
 use crate::report::state_shadow::ShadowView;
@@ -60,6 +60,10 @@ impl Watch {
         let told_slow = host::shared(&slow::key(name)).ok().flatten();
         let told_slow = told_slow.unwrap_or_default();
         let bounds = slow::read(&told_slow);
+        let has_experiment = |route: &Route| {
+            let experiment = policy.experiments.get(route.id.0);
+            experiment.is_some_and(Option::is_some)
+        };
         let routes = policy.assigner.routes.iter().map(|route| {
             let sides = metric::sides(route).map(|side| route.side_name(side));
             let left = known.iter().find(|(name, _)| *name == route.name);
@@ -70,10 +74,11 @@ impl Watch {
                 sides,
                 left.map(|(_, bytes)| *bytes),
                 bound,
+                has_experiment(route),
                 now,
             )
         });
-        let unrouted = RouteWatch::new(metric::NO_ROUTE, [STABLE], None, None, now);
+        let unrouted = RouteWatch::new(metric::NO_ROUTE, [STABLE], None, None, false, now);
         let routes = routes.chain([unrouted]).collect();
         let (gates, changed) = Judged::begin(policy, now);
         let watch = Self {
@@ -105,6 +110,8 @@ impl Watch {
             self.sheds.judge(in_force, policy, index, came, now);
             if let Some(route) = policy.assigner.routes.get(index) {
                 tell(in_force, index, watch, route, now);
+                let experiments = &in_force.stats.experiments;
+                experiments.show(index, watch.sample_ratio_mismatch());
             }
         }
         self.gates.order(in_force, policy, now);
@@ -200,19 +207,28 @@ pub fn document(in_force: &InForce, policy: &Policy) -> Option<String> {
         (asked.as_slice(), gates.as_slice(), *budget, shadow)
     });
     let told = told.chain([(&[][..], &[][..], None, None)]);
+    let experiments = &in_force.stats.experiments;
+    let places = 0..watch.routes.len();
+    let counts: Vec<Vec<Experimented<'_>>> = places
+        .map(|index| experiments.counts(policy, index))
+        .collect();
     let proxy = host::property("xds\0node\0id").ok().flatten();
     let proxy = proxy.and_then(|id| String::from_utf8(id).ok());
     let views: Vec<RouteView<'_>> = watch
         .routes
         .iter()
         .zip(told)
-        .map(|(watch, (asked, gates, budget, shadow))| RouteView {
-            watch,
-            asked,
-            gates,
-            budget,
-            shadow,
-        })
+        .zip(&counts)
+        .map(
+            |((watch, (asked, gates, budget, shadow)), experiment)| RouteView {
+                watch,
+                asked,
+                gates,
+                budget,
+                shadow,
+                experiment,
+            },
+        )
         .collect();
     let flags = flags(in_force, policy, &watch.sheds, now);
     let about = about(in_force, proxy.as_deref(), now);

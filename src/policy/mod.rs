@@ -25,6 +25,7 @@ use crate::assign::gates::{self, Gates, Passage};
 use crate::assign::ramp::Millis;
 use crate::gate;
 use crate::health;
+use crate::health::experiment::Experiment;
 use crate::report::page::Page;
 use crate::rescue;
 use crate::shadow;
@@ -57,6 +58,8 @@ pub struct Policy {
     pub shadows: Vec<Option<Shadow>>,
     /// The rescue of each route, in the order of the routes.
     pub rescues: Vec<Option<rescue::Settings>>,
+    /// The experiment of each route, in the order of the routes.
+    pub experiments: Vec<Option<Experiment>>,
     /// What is beside the decision of each flag, in the order of the flags.
     pub flag_lives: Vec<FlagLife>,
     /// The pages that the filter serves.

@@ -8,15 +8,9 @@ use super::tree::Node;
 
 /// Where those parts stand (`*` is any element of a list), and which of their values do not act; all
 /// if none is named.
-const NOT_YET: [(&[&str], &[&str]); 5] = [
+const NOT_YET: [(&[&str], &[&str]); 2] = [
     (&["fleet"], &[]),
-    (&["routes", "*", "experiment"], &[]),
     (&["routes", "*", "gate", "advance"], &["onPass"]),
-    (&["routes", "*", "gate", "signals", "*"], &["conversions"]),
-    (
-        &["routes", "*", "gate", "limits", "*", "signal"],
-        &["conversionRate"],
-    ),
 ];
 
 /// Says "not supported yet" of every such part in `tree`.
@@ -64,21 +58,17 @@ mod tests {
     fn a_part_that_does_not_act_is_refused_and_named() {
         let text = br#"{"fleet": {"cluster": "p", "authority": "p"}, "routes": [
             {"name": "a", "gate": {"budget": {"objective": "99%", "window": "1d"},
-             "advance": "clock"}, "experiment": {"goals": []}},
+             "advance": "clock", "longLived": "keep"}, "variants": [{"name": "c", "share": "0%"}], "experiment": {}},
             {"name": "b", "gate": {"budget": {"objective": "99%", "window": "1d"},
-             "advance": "onPass", "signals": ["errors", "slow", "conversions"],
-             "limits": [{"signal": "p99", "above": "1s", "for": "1m"},
-                        {"signal": "conversionRate", "below": "1%", "for": "1m"}]}}]}"#;
+             "advance": "onPass", "signals": ["errors", "slow"],
+             "limits": [{"signal": "p99", "above": "1s", "for": "1m"}]}}]}"#;
         let refusal = policy::read(text).unwrap_err();
         let shown: Vec<String> = refusal.problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             [
                 "fleet: not supported yet; leave it out",
-                "routes[0].experiment: not supported yet; leave it out",
                 "routes[1].gate.advance: not supported yet; leave it out",
-                "routes[1].gate.signals[2]: not supported yet; leave it out",
-                "routes[1].gate.limits[1].signal: not supported yet; leave it out",
             ]
         );
     }

@@ -106,6 +106,14 @@ metrics! {
         "1 for the verdict on the other version's answers: `pass`, `hold` or `fail`.";
     RESCUES = Counter "serinus_rescues_total" ["route", "variant", "outcome"]
         "Requests that failed on the variant and that the route's `rescue` is for, by what became of them; each is an error of the variant's all the same.";
+    EXPOSURES = Counter "serinus_exposures_total" ["route", "variant"]
+        "Requests that the key gave the variant (reasons `share` and `rest`); only with an `experiment`.";
+    CONVERSIONS = Counter "serinus_conversions_total" ["route", "variant", "goal"]
+        "Those that met a goal.";
+    SAMPLE_RATIO_MISMATCH = Gauge "serinus_sample_ratio_mismatch" ["route"]
+        "1 while the variants' parts of the draws of the last hours are not those of their shares, by odds of 1,000 to 1: what the experiment shows is not to be believed.";
+    EXPOSURES_UNLOGGED = Counter "serinus_exposures_unlogged_total" ["route"]
+        "Exposures without a line in the log, because there were too many in one second; only with `exposureLog`.";
     FLAG_DECISIONS = Counter "serinus_flag_decisions_total" ["flag", "value"]
         "Requests that went on with the flag's value.";
     FLAG_SHED = Gauge "serinus_flag_shed" ["flag"]

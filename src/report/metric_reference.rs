@@ -107,7 +107,7 @@ Names carry their labels in front, `route=.=checkout;.;variant=.=canary;.;serinu
 Istio makes labels of them with, in the mesh configuration or a pod's `proxy.istio.io/config`:
 
 ```yaml
-extraStatTags: [route, variant, outcome, reason, signal, state, flag, value]
+extraStatTags: [route, variant, outcome, reason, signal, state, flag, value, goal]
 ```
 
 Raw Envoy does with, in its bootstrap:
@@ -123,13 +123,14 @@ stats_config:
   - {tag_name: state, regex: '(state=\\.=(.*?);\\.;)'}
   - {tag_name: flag, regex: '(flag=\\.=(.*?);\\.;)'}
   - {tag_name: value, regex: '(value=\\.=(.*?);\\.;)'}
+  - {tag_name: goal, regex: '(goal=\\.=(.*?);\\.;)'}
 ```
 
 | label | values |
 | --- | --- |
 | `route` | the policy's names; `(none)` for requests that no route took |
 | `variant` | `stable` and the policy's names |
-| `flag`, `value` | the policy's |
+| `flag`, `value`, `goal` | the policy's |
 ";
 
 const MEANINGS: &str = "

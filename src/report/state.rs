@@ -6,7 +6,7 @@
 //! problems of the policy, counts, addresses of upstream hosts, and paths of differences between
 //! their answers. All numbers are whole: shares in parts per million, times in microseconds.
 
-use super::state_flags::Flag;
+use super::state_flags::{Flag, Values};
 use super::state_gate::{Gate, GateView};
 use super::state_shadow::{Shadow, ShadowView};
 use crate::assign::decide::Reason;
@@ -91,6 +91,17 @@ pub struct RouteView<'a> {
     pub budget: Option<BudgetView>,
     /// The shadow, if the route has one.
     pub shadow: Option<ShadowView<'a>>,
+    /// What the experiment counted of each side; empty if the route has none.
+    pub experiment: &'a [Experimented<'a>],
+}
+
+/// What an experiment counted of a side.
+#[derive(Debug, Clone)]
+pub struct Experimented<'a> {
+    /// Requests that the key gave this side.
+    pub exposures: u64,
+    /// Those that met a goal, by the goals' names.
+    pub conversions: Values<'a>,
 }
 
 /// What is told of an error budget.
@@ -196,6 +207,7 @@ struct Route<'a> {
     dropped: u64,
     budget: Option<Budget>,
     shadow: Option<Shadow<'a>>,
+    sample_ratio_mismatch: Option<bool>,
     variants: Vec<Variant<'a>>,
     other_hosts: Hosted,
 }
@@ -212,6 +224,7 @@ impl<'a> Route<'a> {
             dropped: totals.map_or(0, |totals| totals.dropped),
             budget: view.budget.map(Budget::of),
             shadow: view.shadow.map(Shadow::of),
+            sample_ratio_mismatch: watch.sample_ratio_mismatch(),
             variants: variants
                 .map(|(place, name)| Variant::of(view, place, name, now))
                 .collect(),
@@ -233,6 +246,8 @@ struct Variant<'a> {
     last_ten_minutes: Option<Window>,
     hosts: Vec<Host<'a>>,
     gate: Option<Gate>,
+    exposures: Option<u64>,
+    conversions: Option<&'a Values<'a>>,
 }
 
 impl<'a> Variant<'a> {
@@ -247,6 +262,7 @@ impl<'a> Variant<'a> {
         let (received, sent) = counters.bytes();
         let asked = view.asked.get(place).copied();
         let gate = view.gates.get(place).copied().flatten();
+        let experiment = view.experiment.get(place);
         Self {
             variant: name,
             share: Shares::of(asked, watch.share(place)),
@@ -264,6 +280,8 @@ impl<'a> Variant<'a> {
                 .totals()
                 .map_or_else(Vec::new, |totals| hosts_of(totals, name)),
             gate: gate.map(Gate::of),
+            exposures: experiment.map(|counted| counted.exposures),
+            conversions: experiment.map(|counted| &counted.conversions),
         }
     }
 }

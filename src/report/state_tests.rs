@@ -16,7 +16,14 @@ const SIDES: [&str; 2] = ["stable", "canary"];
 
 /// 100 fine requests to stable and 100 time-outs of the canary, ten on each of ten hosts.
 fn watched() -> RouteWatch {
-    let mut watch = RouteWatch::new("checkout", SIDES, None, Some(Micros(90_000)), Millis(0));
+    let mut watch = RouteWatch::new(
+        "checkout",
+        SIDES,
+        None,
+        Some(Micros(90_000)),
+        true,
+        Millis(0),
+    );
     watch.look(&Reading::default(), Millis(0));
     let mut health = RouteHealth::new("checkout", SIDES);
     for request in 0_u64..200 {
@@ -36,6 +43,7 @@ fn watched() -> RouteWatch {
             } else {
                 b"/run/app-\xff.sock"
             }),
+            exposure: None,
         };
         health.record(side, &request, Millis(500));
         let half = |_| Share::from_ppm(500_000).unwrap();
@@ -103,6 +111,11 @@ fn json(watch: &RouteWatch) -> String {
             dropped: 2,
         },
     };
+    let bought = |met| crate::report::state_flags::Values(vec![("bought", met)]);
+    let experiment = [(90, 9), (10, 2)].map(|(exposures, met)| Experimented {
+        exposures,
+        conversions: bought(met),
+    });
     let asked = [500_000, 500_000].map(|ppm| Share::from_ppm(ppm).unwrap());
     let (gate, settings) = gate();
     let gate = GateView {
@@ -123,6 +136,7 @@ fn json(watch: &RouteWatch) -> String {
             tally: &tally,
             report: Some(&report),
         }),
+        experiment: &experiment,
     };
     Document::of(&about, &[view])
         .with_flags(vec![flag()])
@@ -215,6 +229,17 @@ fn a_shadow_tells_its_calls_its_verdict_and_the_paths_behind_it() {
 }
 
 #[test]
+fn an_experiment_tells_its_exposures_and_conversions() {
+    let document = told(&watched());
+    let route = &document["routes"][0];
+    assert_eq!(route["sample_ratio_mismatch"], false);
+    let [stable, canary] = [0, 1].map(|side| &route["variants"][side]);
+    assert_eq!(stable["exposures"], 90);
+    assert_eq!(canary["exposures"], 10);
+    assert_eq!(canary["conversions"], json!({"bought": 2}));
+}
+
+#[test]
 fn nothing_of_callers_is_told() {
     let text = json(&watched());
     let caller = Caller::of(KEY).0.to_string();
@@ -223,7 +248,7 @@ fn nothing_of_callers_is_told() {
 
 #[test]
 fn a_route_that_was_never_seen_is_told_with_zeros() {
-    let watch = RouteWatch::new("r", ["stable"], None, None, Millis(0));
+    let watch = RouteWatch::new("r", ["stable"], None, None, false, Millis(0));
     let about = About {
         now: Millis(0),
         proxy: None,
@@ -237,6 +262,7 @@ fn a_route_that_was_never_seen_is_told_with_zeros() {
         gates: &[],
         budget: None,
         shadow: None,
+        experiment: &[],
     };
     let document = serde_json::to_value(Document::of(&about, &[view])).unwrap();
     let stable = &document["routes"][0]["variants"][0];
@@ -257,13 +283,14 @@ fn the_same_state_gives_the_same_bytes_with_fields_in_their_order() {
 }
 
 /// Fields whose members are named after outcomes and reasons, which have tables of their own.
-const BY_WORDS: [&str; 6] = [
+const BY_WORDS: [&str; 7] = [
     "outcomes",
     "decisions",
     "calls",
     "skipped",
     "not_compared",
     "values",
+    "conversions",
 ];
 
 /// The paths of all fields, those in [`BY_WORDS`] left out.

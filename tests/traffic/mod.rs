@@ -280,6 +280,7 @@ impl Traffic {
             slow: latency[SLOW_BUCKET..].iter().sum(),
             slow90: latency[SLOW90_BUCKET..].iter().sum(),
             conversions,
+            cohorts: None,
             latency,
             shadowed,
             diffs: self.of(shadowed, rates.diffs),

@@ -219,6 +219,7 @@ impl Reader {
             slow: slow(side.slow, far)?,
             slow90: slow(side.slow90, near)?,
             conversions: whole(side.conversions)?,
+            cohorts: None,
             shadowed: whole(side.shadowed)?,
             diffs: whole(side.diffs)?,
             latency,

@@ -8,7 +8,7 @@
 //!
 //! Limits: callers without a key must be put into slots by their source, or they are nobody's; a
 //! storm that fills more than a quarter of the slots is taken for the canary's own fault. Slow
-//! answers, differences and conversions are not capped.
+//! answers and differences are not capped; conversions are by [`cohorts`](super::cohorts).
 
 use super::sample::{Sample, half};
 use crate::gate::input::{KEY_SLOTS, KeySlot};

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `slow` | what is slow, learned from stable |
 //! | `keycap` | one caller's retries do not count |
+//! | `cohorts` | nor do one caller's requests that buy nothing |
 //! | `dispersion` | how much noisier than dice the route is |
 //! | `blocks` | ticks become blocks |
 //! | `evidence` | blocks become odds; odds of a month shut |
@@ -18,6 +19,7 @@
 //! the tolerance to 1.2 times that ratio.
 
 pub mod blocks;
+pub mod cohorts;
 pub mod dispersion;
 pub mod evidence;
 pub mod keycap;
@@ -27,9 +29,10 @@ pub mod slow;
 pub mod trip;
 pub mod watch;
 
-use super::input::{Canary, Counts, GROUPS, Group, Stable};
+use super::input::{COHORTS, Canary, Counts, GROUPS, Group, Stable};
 use super::settings::{Settings, SlowCounts};
 use super::words::{Reason, Signal};
+use cohorts::Cohorts;
 use dispersion::Dispersion;
 use evidence::Direction;
 use keycap::KeyCap;
@@ -59,10 +62,15 @@ const DIFFS: Question = Question {
     direction: Direction::Rise,
     least_excess: 0.002,
 };
+/// Rates of conversions may be as low as one in a thousand requests, so that no least difference can
+/// be told; what is tolerated is relative.
 const CONVERSIONS: Question = Question {
     direction: Direction::Drop,
-    least_excess: 0.002,
+    least_excess: 0.0,
 };
+/// A drop of 5 % is tolerated: what a release costs in conversions is no matter of taste, as slowness
+/// is, so that the policy's `tolerance` is for the others.
+const TOLERATED_DROP: f64 = 1.0 / 0.95;
 
 /// A canary's few errors may all be one host's: their spread is carried over undiminished. A
 /// pause that makes requests slow is a host's, and a quieter host has fewer in it.
@@ -82,8 +90,10 @@ pub struct Readings {
     pub slow90: Pair,
     /// Pairs of shadow answers.
     pub diffs: Pair,
-    /// Goals met.
+    /// Goals met, as the cohorts admit them.
     pub conversions: Pair,
+    /// How much noisier than dice they are.
+    pub conversions_phi: f64,
 }
 
 /// What the detector found against the canary.
@@ -102,6 +112,7 @@ pub struct Finding {
 pub struct Detector {
     learner: Learner,
     cap: KeyCap,
+    cohorts: Cohorts,
     noise: Noise,
     trip: Trip,
     errors: Watch,
@@ -121,7 +132,13 @@ struct Noise {
 }
 
 impl Noise {
-    fn learn(&mut self, stable: &Stable, canary: f64, seconds: f64) {
+    fn learn(
+        &mut self,
+        stable: &Stable,
+        admitted: Option<&[Sample; COHORTS]>,
+        canary: f64,
+        seconds: f64,
+    ) {
         let n = stable.counts.requests as f64;
         let learn = |noise: &mut Dispersion, part: fn(&Group) -> u64| {
             let mut hosts = [Sample::default(); GROUPS];
@@ -135,7 +152,11 @@ impl Noise {
         learn(&mut self.errors, |group| group.errors);
         learn(&mut self.slow, |group| group.slow);
         learn(&mut self.slow90, |group| group.slow90);
-        learn(&mut self.conversions, |group| group.conversions);
+        let Some(admitted) = admitted else {
+            learn(&mut self.conversions, |group| group.conversions);
+            return;
+        };
+        self.conversions.learn(admitted, canary, n, seconds);
     }
 }
 
@@ -151,7 +172,9 @@ impl Detector {
     /// Learns from stable alone what is noise and what is slow; `canary` is its requests, for the
     /// ratio of traffic.
     pub fn learn(&mut self, settings: &Settings, stable: &Stable, canary: f64, seconds: f64) {
-        self.noise.learn(stable, canary, seconds);
+        let cohorts = stable.counts.cohorts.as_ref();
+        let admitted = cohorts.map(|cohorts| self.cohorts.stable(cohorts, seconds));
+        self.noise.learn(stable, admitted.as_ref(), canary, seconds);
         let moved = self.learner.learn(
             &stable.counts.latency,
             settings.latency_bounds_ms.len(),
@@ -185,9 +208,18 @@ impl Detector {
         };
         let mut errors = pair(|counts| counts.errors);
         errors.canary = self.cap.admit(errors.canary, &canary.slots, seconds);
-        // What a storm asks in vain converts nobody, and would look like a drop.
-        let mut conversions = pair(|counts| counts.conversions);
-        conversions.canary.n = errors.canary.n.max(conversions.canary.k);
+        let conversions = match (&s.cohorts, &c.cohorts) {
+            (Some(of_stable), Some(of_canary)) => Pair {
+                stable: cohorts::sum(&self.cohorts.of_stable(of_stable)),
+                canary: cohorts::sum(&self.cohorts.canary(of_canary, seconds)),
+            },
+            _ => {
+                // What a storm asks in vain converts nobody, and would look like a drop.
+                let mut conversions = pair(|counts| counts.conversions);
+                conversions.canary.n = errors.canary.n.max(conversions.canary.k);
+                conversions
+            }
+        };
         let (slow, slow90) = match settings.slow {
             SlowCounts::Counted => (pair(|counts| counts.slow), pair(|counts| counts.slow90)),
             SlowCounts::FromLatency => {
@@ -204,6 +236,7 @@ impl Detector {
                 canary: Sample::of(c.shadowed, c.diffs),
             },
             conversions,
+            conversions_phi: self.noise.conversions.phi(ERRORS_CARRY),
         }
     }
 
@@ -246,7 +279,11 @@ impl Detector {
             found = found.or(is_worse.then(|| worse(Signal::Diffs, diffs)));
         }
         if on.conversions {
-            let phi = self.noise.conversions.phi(ERRORS_CARRY);
+            let phi = readings.conversions_phi;
+            let terms = Terms {
+                tolerance: TOLERATED_DROP,
+                ..terms
+            };
             let goals = &mut self.conversions;
             let is_worse = goals.learn(readings.conversions, seconds, phi, CONVERSIONS, terms);
             found = found.or(is_worse.then(|| worse(Signal::Conversions, goals)));
@@ -303,6 +340,7 @@ impl Detector {
     pub fn forget_canary(&mut self) {
         self.forget_evidence();
         self.cap = KeyCap::default();
+        self.cohorts.forget_canary();
     }
 
     /// Whether a bad canary would have been noticed on every signal that is judged here. A signal

@@ -50,6 +50,7 @@ pub fn settings(
     let common = raw.gate.as_ref().map_or(default.clone(), |gate| {
         problems.at_key("gate", |problems| {
             shadow.is_enough_for(gate, problems);
+            wants_goals(raw, gate, problems);
             if is_alone && gate.budget.is_none() {
                 problems.say(
                     "the route has no variant to judge",
@@ -126,20 +127,46 @@ impl Shadow {
             ),
             Self::Judges => return,
         };
-        let signals = gate.signals.iter().flatten().enumerate();
-        for (index, _) in signals.filter(|(_, signal)| **signal == raw::Signal::Diffs) {
+        judges_in_vain(gate, raw::Signal::Diffs, (what, write), problems);
+        if self != Self::Counts {
+            limits_in_vain(gate, LimitSignal::DiffRate, (what, write), problems);
+        }
+    }
+}
+
+/// Says of every part of `gate` that could never act for want of a goal.
+fn wants_goals(raw: &raw::Route, gate: &raw::Gate, problems: &mut Problems) {
+    let goals = raw.experiment.as_ref();
+    let goals = goals.and_then(|experiment| experiment.goals.as_ref());
+    if goals.is_none() && !problems.said_below("experiment") {
+        let said = (
+            "the route has no goal",
+            "add `experiment: {goals: [...]}`, or leave it out",
+        );
+        judges_in_vain(gate, raw::Signal::Conversions, said, problems);
+        limits_in_vain(gate, LimitSignal::ConversionRate, said, problems);
+    }
+}
+
+/// What is wrong, and what to write.
+type Said = (&'static str, &'static str);
+
+fn judges_in_vain(gate: &raw::Gate, signal: raw::Signal, said: Said, problems: &mut Problems) {
+    for (index, named) in gate.signals.iter().flatten().enumerate() {
+        if *named == signal {
             problems.at_key("signals", |problems| {
-                problems.at_index(index, |problems| problems.say(what, write));
+                problems.at_index(index, |problems| problems.say(said.0, said.1));
             });
         }
-        if self == Self::Counts {
-            return;
-        }
-        let limits = gate.limits.iter().flatten().enumerate();
-        for (index, _) in limits.filter(|(_, limit)| limit.signal == LimitSignal::DiffRate) {
+    }
+}
+
+fn limits_in_vain(gate: &raw::Gate, signal: LimitSignal, said: Said, problems: &mut Problems) {
+    for (index, limit) in gate.limits.iter().flatten().enumerate() {
+        if limit.signal == signal {
             problems.at_key("limits", |problems| {
                 problems.at_index(index, |problems| {
-                    problems.at_key("signal", |problems| problems.say(what, write));
+                    problems.at_key("signal", |problems| problems.say(said.0, said.1));
                 });
             });
         }

@@ -4,6 +4,7 @@
 //! whether it is used depends on there being no problem at all.
 
 mod condition;
+mod experiment;
 mod flags;
 mod gate;
 mod header;
@@ -76,6 +77,7 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
         gates,
         shadows: shadow::shadows(raw, problems),
         rescues: rescue::rescues(raw, problems),
+        experiments: experiment::experiments(raw, problems),
         page: raw
             .page
             .as_ref()

@@ -19,7 +19,8 @@ record! {
         "signals" => signals: Option<Vec<Signal>>,
         /// How seldom a good canary may be shut, at least `1h`. Default: `30d`.
         "falseAlarmEvery" => false_alarm_every: Option<Period>,
-        /// By which factor the canary's rates may be worse than stable's. Default: 1.2.
+        /// By which factor the canary's rates may be worse than stable's; conversions may be lower by
+        /// 5 % whatever this says. Default: 1.2.
         "tolerance" => tolerance: Option<Factor>,
         /// From the canary's first request on, and again with a new `revision`, this long nothing is
         /// judged but the shadow's verdict; at most `1d`. Default: `60s`.
@@ -57,7 +58,7 @@ choice! {
         "slow" => Slow,
         /// The verdict of the route's shadow, on the first variant.
         "diffs" => Diffs,
-        /// A drop of conversions.
+        /// A drop of conversions of the first goal of the route's `experiment`, by more than 5 %.
         "conversions" => Conversions,
     }
 }
@@ -95,7 +96,9 @@ choice! {
         "p99" => P99,
         /// Requests against what the shares and stable's requests let expect, as 100%.
         "requestRate" => RequestRate,
-        /// Conversions per request.
+        /// Conversions of the first goal of the route's `experiment` per exposure. With `belowStableBy`
+        /// it is judged once each time that `for` says, over all of it, and crossed where it is lower by
+        /// more than chance explains (four standard errors).
         "conversionRate" => ConversionRate,
         /// Differences per comparison of the route's shadow, noise among them; of the first variant
         /// only.

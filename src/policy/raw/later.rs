@@ -64,17 +64,21 @@ record! {
 }
 
 record! {
-    /// Goals of an experiment.
+    /// An experiment: how many requests each variant was given by the key (exposures), how many of them
+    /// met a goal (conversions), and whether each variant got its part of the callers.
     pub struct Experiment {
-        /// What counts as a conversion.
+        /// What counts as a conversion; at most 8. The gate judges the first.
         "goals" => goals: Option<List<Goal>>,
-        /// Whether each exposure is logged. Default: `false`.
+        /// Whether each exposure is logged, at most 1,000 a second and worker, by the proxy's log:
+        /// route, variant and slot, as JSON. Default: `false`.
         "exposureLog" => exposure_log: Option<bool>,
     }
 }
 
 record! {
-    /// A conversion: a request, and how it was answered.
+    /// A conversion: a request that the route takes and the key gave its variant, and how it was
+    /// answered: with one of these statuses, to its end, and with nothing that the route's `health`
+    /// calls an error.
     pub struct Goal {
         /// Unique within the route.
         "name" => name: Name,

@@ -42,7 +42,7 @@ record! {
         "rescue" => rescue: Option<Rescue>,
         /// Planned unavailability.
         "maintenance" => maintenance: Option<Maintenance>,
-        /// Goals of an experiment.
+        /// Exposures and conversions of the variants.
         "experiment" => experiment: Option<Experiment>,
     }
 }
