@@ -37,7 +37,17 @@ ROUNDS = 2
 CROWD = [f"{NAMES[number % len(NAMES)]}-{number}" for number in range(6000)]
 WARMUP_SECONDS = 5
 CONTROLLER_SECONDS = 60  # how often a controller outside the proxy looks, as a rule
-TEXTS = {"route", "variant", "because", "answered by", "as", "who", "told"}
+TEXTS = {
+    "the canary",
+    "callers saw",
+    "route",
+    "variant",
+    "because",
+    "answered by",
+    "as",
+    "who",
+    "told",
+}
 
 console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True, highlight=False)
 

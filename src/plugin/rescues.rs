@@ -53,11 +53,12 @@ impl Rescues {
             all.push(rescue.as_ref().map(|rescue| {
                 let mut counts = Vec::with_capacity(route.variants.len());
                 for variant in &route.variants {
-                    let series = |of: Rescued| {
+                    let mut series = Vec::with_capacity(Rescued::ALL.len());
+                    for of in Rescued::ALL {
                         let name = RESCUES.with(&[&route.name, &variant.name, of.word()]);
-                        Pending::new(Id::define(&RESCUES, &name))
-                    };
-                    counts.push(Rescued::ALL.map(series).into());
+                        series.push(Pending::new(Id::define(&RESCUES, &name)));
+                    }
+                    counts.push(series);
                 }
                 OfRoute {
                     rate: RefCell::new(Bucket::new(rescue.per_second, now)),

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from serinus_e2e import raw
+from serinus_e2e import raw, recipes
 from serinus_e2e.broken import bytes_of
 from serinus_e2e.causes import NO_CONNECTIONS, Cause, cluster
 from serinus_e2e.client import Answer, Client
 from serinus_e2e.config import Config, Upstreams, connection_manager
 from serinus_e2e.envoy import EcdsEnvoy, becomes, eventually
 from serinus_e2e.policies import Json, policy, route
+from serinus_e2e.shop import Shop
 from serinus_e2e.traffic import Traffic
 
 USER = {"x-user-id": "anna"}
@@ -149,6 +150,18 @@ def proxy(
     with EcdsEnvoy(envoy_version, folder, upstreams, POLICY, edit) as envoy:
         yield envoy
         envoy.check_unhurt()
+
+
+def test_the_page_shows_what_happens(start, upstreams: Upstreams) -> None:
+    (recipe,) = recipes.policies("rescue")
+    commands = list(recipes.shown("rescue"))
+    assert len(commands) == 3
+    with Shop.start("v2") as canary:
+        canary.fail()
+        envoy = start(recipe, Upstreams(upstreams.v1, canary.port))
+        with Client(envoy.port, False) as client:
+            for command, output in commands:
+                assert recipes.curl(client, command) == output, command
 
 
 def ask(client: Client, name: str, **others: Any) -> Answer:

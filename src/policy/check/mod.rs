@@ -22,6 +22,7 @@ mod variant;
 
 use super::decode::List;
 use super::problem::Problems;
+use super::value::Period;
 use super::{DEFAULT_NAME, Policy, raw};
 use crate::assign::index::Index;
 use crate::assign::{Assigner, Mode, Trust};
@@ -91,6 +92,24 @@ fn at_most(most: usize, there: usize, problems: &mut Problems) {
     if there > most {
         problems.say(format!("there are {there}"), format!("at most {most}"));
     }
+}
+
+/// The host takes 0 for no end; less than this answers nothing.
+const WAIT: std::ops::RangeInclusive<u64> = 10..=60_000;
+
+/// How long a call of the proxy's own may take, in milliseconds, or the default.
+fn wait(key: &str, given: Option<&Period>, default: u64, problems: &mut Problems) -> u64 {
+    let given = given.map_or(default, |period| period.0);
+    if !WAIT.contains(&given) {
+        problems.at_key(key, |problems| {
+            let (what, write) = match given < *WAIT.start() {
+                true => ("it is too short", "at least 10ms"),
+                false => ("it is too long", "at most 1m"),
+            };
+            problems.say(what, write);
+        });
+    }
+    given
 }
 
 /// Says of every element whose name an earlier one has.

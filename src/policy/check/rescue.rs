@@ -1,12 +1,12 @@
 //! Rescues: what is answered by stable after all.
 
-use super::at_most;
+use super::{at_most, wait};
 use crate::health::outcome::Errors;
 use crate::health::statuses::{GrpcSet, StatusSet};
 use crate::policy::decode::{nearest, quoted};
 use crate::policy::problem::Problems;
 use crate::policy::raw;
-use crate::policy::value::{Period, statuses};
+use crate::policy::value::statuses;
 use crate::rescue::{Failures, Settings};
 
 const METHODS: [&str; 2] = ["GET", "HEAD"];
@@ -14,8 +14,6 @@ const METHODS: [&str; 2] = ["GET", "HEAD"];
 const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
 /// Methods and failures of one list.
 const MOST_NAMED: usize = 100;
-/// The host takes 0 for no end; less than this answers nothing.
-const WAIT: std::ops::RangeInclusive<u64> = 10..=60_000;
 const TIMEOUT: u64 = 1_000;
 const PER_SECOND: u32 = 50;
 /// How long a route of Envoy's waits if it does not say: a rescue beyond that finds nobody.
@@ -43,8 +41,9 @@ fn rescue_of(raw: &raw::Rescue, has_variants: bool, problems: &mut Problems) -> 
         );
     }
     let failures = failures(raw, problems);
-    let timeout = wait("timeout", raw.timeout.as_ref(), problems).unwrap_or(TIMEOUT);
-    let deadline = wait("deadline", raw.deadline.as_ref(), problems);
+    let timeout = wait("timeout", raw.timeout.as_ref(), TIMEOUT, problems);
+    let deadline = raw.deadline.as_ref();
+    let deadline = deadline.map(|given| wait("deadline", Some(given), 0, problems));
     if deadline.is_some() && !failures.timeout {
         problems.at_key("deadline", |problems| {
             problems.say(
@@ -68,20 +67,6 @@ fn rescue_of(raw: &raw::Rescue, has_variants: bool, problems: &mut Problems) -> 
         timeout: u32::try_from(timeout).unwrap_or(u32::MAX),
         per_second: per_second.map_or(PER_SECOND, |number| number.try_into().unwrap_or(u32::MAX)),
     }
-}
-
-fn wait(key: &str, given: Option<&Period>, problems: &mut Problems) -> Option<u64> {
-    let given = given?.0;
-    if !WAIT.contains(&given) {
-        problems.at_key(key, |problems| {
-            let (what, write) = match given < *WAIT.start() {
-                true => ("it is too short", "at least 10ms"),
-                false => ("it is too long", "at most 1m"),
-            };
-            problems.say(what, write);
-        });
-    }
-    Some(given)
 }
 
 fn methods(raw: &raw::Rescue, problems: &mut Problems) -> Vec<String> {

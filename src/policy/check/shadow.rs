@@ -1,6 +1,6 @@
 //! Shadows: what is copied of each route, what that may cost, and how answers are compared.
 
-use super::{at_most, condition};
+use super::{at_most, condition, wait};
 use crate::assign::hash::murmur3_x86_32;
 use crate::policy::Shadow;
 use crate::policy::decode::Whole;
@@ -16,10 +16,10 @@ use std::time::Duration;
 /// The share of a policy that names none: of a canary's size.
 const SHARE: u32 = 10_000;
 const NOISE: u32 = 50_000;
+/// How long a copy may take, in milliseconds.
+const TIMEOUT: u64 = 2_000;
 /// More noise than this learns less of the other version and no more of stable.
 const MOST_NOISE: u32 = 500_000;
-/// The host takes 0 for no end; less than this answers nothing.
-const TIMEOUT: std::ops::RangeInclusive<u64> = 10..=60_000;
 /// Methods, rules and headers of one list.
 const MOST_NAMED: usize = 100;
 /// A request and two answers must fit the budget, or none of the longest allowed is ever compared.
@@ -64,7 +64,12 @@ fn shadow_of(raw: &raw::Shadow, revision: &str, problems: &mut Problems) -> Shad
             share_ppm: raw.share.as_ref().map_or(SHARE, |share| share.0),
             methods: methods(raw, problems),
             forward_credentials: raw.forward_credentials.unwrap_or(false),
-            timeout: timeout(raw, problems),
+            timeout: Duration::from_millis(wait(
+                "timeout",
+                raw.timeout.as_ref(),
+                TIMEOUT,
+                problems,
+            )),
             max_body_bytes,
             limits: limits(raw, max_body_bytes, problems),
             comparing: comparing(raw, revision, problems),
@@ -109,20 +114,6 @@ fn methods(raw: &raw::Shadow, problems: &mut Problems) -> Vec<String> {
         }
     });
     named.iter().map(|method| method.0.clone()).collect()
-}
-
-fn timeout(raw: &raw::Shadow, problems: &mut Problems) -> Duration {
-    let given = raw.timeout.as_ref().map_or(2_000, |period| period.0);
-    if !TIMEOUT.contains(&given) {
-        problems.at_key("timeout", |problems| {
-            let (what, write) = match given < *TIMEOUT.start() {
-                true => ("it is too short", "at least 10ms"),
-                false => ("it is too long", "at most 1m"),
-            };
-            problems.say(what, write);
-        });
-    }
-    Duration::from_millis(given)
 }
 
 fn limits(raw: &raw::Shadow, max_body_bytes: usize, problems: &mut Problems) -> Limits {
