@@ -69,6 +69,10 @@ demo-maintenance: wasm need-envoy ## writes wait, reads go to a replica: on and 
 demo-flags: wasm need-envoy ## flags: off for everybody at once, and giving way under load
 	@$(PYTHON) demo/flags.py
 
+.PHONY: demo-experiment
+demo-experiment: wasm need-envoy ## an A/B/n experiment: exposures, conversions, a drop that shuts, a sample ratio that is off
+	@$(PYTHON) demo/experiment.py
+
 .PHONY: test
 test: test-core test-wasm test-host test-e2e ## all tests
 
