@@ -178,6 +178,6 @@ fn a_mismatch_is_told_and_goes_with_its_experiment() {
         }
     }
     assert_eq!(gauge(&process), Some(1));
-    filter.configure(&policy(""));
+    filter.configure(policy(""));
     assert_eq!(gauge(&process), Some(0));
 }
