@@ -91,6 +91,10 @@ demo-old-clients: wasm need-envoy ## old clients are told to refresh, and nobody
 demo-sessions: wasm need-envoy ## WebSockets stay with their version, until a gate that shut cuts them
 	@$(PYTHON) demo/sessions.py
 
+.PHONY: demo-experiment
+demo-experiment: wasm need-envoy ## an A/B/n experiment: exposures, conversions, a drop that shuts, a sample ratio that is off
+	@$(PYTHON) demo/experiment.py
+
 .PHONY: test
 test: test-core test-wasm test-host test-e2e ## all tests
 

@@ -22,15 +22,16 @@ class Behaviour:
 
     def __init__(self, version: str):
         self.version = version
-        # The part of requests that fails, and seconds that answers take.
-        self.fail, self.after = 0.0, 0.0
+        # The part of requests that fails, of those that is declined, and seconds that answers take.
+        self.fail, self.decline, self.after = 0.0, 0.0, 0.0
 
     def set(self, query: str) -> None:
         for name, (value,) in urllib.parse.parse_qs(query).items():
             setattr(self, name, float(value))
 
     def answer(self) -> bytes:
-        status = b"503 Failed" if random.random() < self.fail else b"200 OK"
+        status = b"402 Payment Required" if random.random() < self.decline else b"200 OK"
+        status = b"503 Failed" if random.random() < self.fail else status
         version = self.version.encode()
         return b"HTTP/1.1 %s\r\nx-shop-version: %s\r\ncontent-length: 0\r\n\r\n" % (status, version)
 
@@ -78,9 +79,9 @@ class QuickShop(Child):
         super().__init__("quick", version)
         self.port = int(self.ready)
 
-    def behave(self, *, fail: float = 0.0, after: float = 0.0) -> None:
-        """From now on this part of requests fails, and answers take so many seconds."""
-        query = urllib.parse.urlencode({"fail": fail, "after": after})
+    def behave(self, *, fail: float = 0.0, after: float = 0.0, decline: float = 0.0) -> None:
+        """From now on these parts fail and are declined, and answers take so many seconds."""
+        query = urllib.parse.urlencode({"fail": fail, "after": after, "decline": decline})
         urllib.request.urlopen(f"http://127.0.0.1:{self.port}{CONTROL.decode()}{query}").read()
 
 

@@ -56,6 +56,10 @@ class Variant:
         return {host["address"]: host for host in self._document["hosts"]}
 
     @property
+    def gate(self) -> Json:
+        return self._document["gate"]
+
+    @property
     def share(self) -> Json:
         return self._document["share"]
 

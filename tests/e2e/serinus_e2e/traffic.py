@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 LARGEST_LAG = 0.25
@@ -18,13 +19,15 @@ class Seen(NamedTuple):
     user: int
     version: str
     status: int
+    method: str = "GET"
 
 
 class Traffic:
     """Asks `rate` times a second on `connections` connections, user after user.
 
     Each connection has one request under way at a time. One that falls behind, because answers take
-    long, catches up by at most a quarter of a second.
+    long, catches up by at most a quarter of a second. `ask` says by which method a user asks,
+    and with which further header.
     """
 
     def __init__(
@@ -35,8 +38,9 @@ class Traffic:
         users: int = 20_000,
         connections: int = 50,
         path: str = "/",
+        ask: Callable[[int], tuple[str, str]] = lambda user: ("GET", ""),
     ):
-        self._port, self._host, self._path = port, host, path
+        self._port, self._host, self._path, self._asks = port, host, path, ask
         self._every = connections / rate
         self._connections = connections
         self._users = itertools.cycle(range(users))
@@ -76,19 +80,25 @@ class Traffic:
         due = time.monotonic()
         while not self._end.is_set():
             user = next(self._users)
-            request = (
-                f"GET {self._path} HTTP/1.1\r\nhost: {self._host}\r\nx-user-id: user-{user}\r\n\r\n"
-            )
-            writer.write(request.encode())
-            body_bytes = self._keep(user, await reader.readuntil(b"\r\n\r\n"))
+            method, header = self._asks(user)
+            lines = [
+                f"{method} {self._path} HTTP/1.1",
+                f"host: {self._host}",
+                f"x-user-id: user-{user}",
+                *(["content-length: 0"] if method == "POST" else []),
+                *([header] if header else []),
+            ]
+            writer.write("\r\n".join([*lines, "\r\n"]).encode())
+            body_bytes = self._keep(user, method, await reader.readuntil(b"\r\n\r\n"))
             await reader.readexactly(body_bytes)
             due = max(due + self._every, time.monotonic() - LARGEST_LAG)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         writer.close()
 
-    def _keep(self, user: int, head: bytes) -> int:
+    def _keep(self, user: int, method: str, head: bytes) -> int:
         status, *lines = head.decode("latin-1").split("\r\n")
         fields = dict(line.lower().split(": ", 1) for line in lines if line)
         version = fields.get("x-shop-version", "")
-        self.seen.append(Seen(time.monotonic(), user, version, int(status.split(" ")[1])))
+        code = int(status.split(" ")[1])
+        self.seen.append(Seen(time.monotonic(), user, version, code, method))
         return int(fields.get("content-length", 0))

@@ -9,6 +9,7 @@ mod clocks;
 mod costs;
 mod counting;
 mod ended;
+mod experiment;
 mod flags;
 mod foreign_data;
 mod gates;
