@@ -37,9 +37,13 @@ SHADOW: Json = {
     "noise": "50%",
     "maxPerSecond": 1000,
 }
+RESCUE: Json = {"cluster": "shop-v1", "failures": ["timeout"]}
 POLICY = policy(
-    route("checkout", share="40%"), route("shop", share="40%", shadow=SHADOW), page=PAGE
+    route("checkout", share="40%"),
+    route("shop", share="40%", shadow=SHADOW, rescue=RESCUE),
+    page=PAGE,
 )
+RESCUES = "answered failed not-sent limited body left"
 SHADOW_SERIES = {
     ("calls_total", "outcome"): "not-sent reset blocked failed answered",
     ("skipped_total", "reason"): """shadow upgrade method when credentials conditional malformed
@@ -168,6 +172,9 @@ def expected_series() -> dict[tuple[str, ...], set[float] | None]:
         series[f"{DURATION}_count", *labels] = nothing
         series[f"{DURATION}_sum", *labels] = nothing
         series["serinus_share_asked_ppm", *labels] = {float(SHARE_PPM[variant])}
+    for word in RESCUES.split():
+        labels = (f"outcome={word}", "route=shop", "variant=canary")
+        series["serinus_rescues_total", *labels] = nothing
     for (name, label), words in SHADOW_SERIES.items():
         for word in words.split():
             series[f"serinus_shadow_{name}", f"{label}={word}", "route=shop"] = nothing
