@@ -25,6 +25,13 @@ pub fn percent(parts: u32) -> String {
     format!("{whole}.{}%", decimals.trim_end_matches('0'))
 }
 
+/// These texts as one. The standard library's `concat` for it is half a kilobyte of the filter.
+pub fn joined(parts: &[&str]) -> String {
+    let mut text = String::new();
+    parts.iter().for_each(|part| text.push_str(part));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
