@@ -1,6 +1,13 @@
 //! Conversions at the gate: what shuts it, after how many requests, and what does not.
 //!
 //! Callers come again and again, each with a mean number of requests of its own, and buy now and then.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};

@@ -41,12 +41,12 @@ fn counts() -> impl Strategy<Value = Counts> {
             slow: slow.min(requests),
             slow90: slow90.min(requests),
             conversions: conversions.min(requests),
-            cohorts: (shadowed % 2 == 0).then(|| {
+            cohorts: (shadowed % 2 == 0).then_some(
                 [Cohort {
                     exposures: requests,
                     conversions: slow,
-                }; COHORTS]
-            }),
+                }; COHORTS],
+            ),
             shadowed,
             diffs: diffs.min(shadowed),
             latency: buckets.try_into().unwrap(),

@@ -510,7 +510,10 @@ fn each_mistake_of_a_route_is_named_with_what_to_write() {
         ("match: {hosts: [\"shop:80\"]}", "is not a host"),
         ("match: {methods: [get]}", "a method in capitals"),
         ("match: {methods: []}", "leave it out to take all"),
-        ("experiment: {goals: []}", "not supported yet"),
+        (
+            "experiment: {}",
+            "experiment: the route has no variant to compare; leave it out, or add `variants`",
+        ),
         (
             "key: [{header: x}], variants: [{name: c, share: \"1%\"}], gate: {signals: [diffs]}",
             "signals[0]: the route has no shadow to compare; add `shadow`",

@@ -17,6 +17,7 @@ use super::totals::{LONGEST_NAME, MOST_SIDES, Totals};
 use super::window::{self, Windows};
 use crate::assign::ramp::Millis;
 use crate::bounds::within;
+use crate::text::joined;
 
 /// What stands before the names of sides whose draws are an experiment's; no side's name has it.
 const SAMPLE: &str = "+";
@@ -60,7 +61,7 @@ impl RouteWatch {
         let checks_of = |before: &str| {
             let mut found = Vec::with_capacity(sides.len());
             for name in names() {
-                let name = [before, name].concat();
+                let name = joined(&[before, name]);
                 let known = checks.iter().find(|(side, _)| *side == name);
                 found.push(known.map_or_else(ShareCheck::default, |(_, check)| check.clone()));
             }
@@ -89,7 +90,7 @@ impl RouteWatch {
         value.text(&self.windows.write());
         for (before, checks) in [("", &self.shares), (SAMPLE, &self.samples)] {
             for (side, check) in self.sides.iter().zip(checks).take(MOST_SIDES) {
-                value.text([before, side].concat().as_bytes());
+                value.text(joined(&[before, side]).as_bytes());
                 check.write(&mut value);
             }
         }

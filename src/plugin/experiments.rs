@@ -18,10 +18,11 @@ use crate::health::experiment::{Experiment, Goals, is_exposure};
 use crate::health::outcome::Outcome;
 use crate::health::statuses::Status;
 use crate::policy::Policy;
-use crate::report::metric::{self, Metric};
+use crate::report::metric;
 use crate::report::state::Experimented;
 use crate::report::state_flags::Values;
 use crate::request::Request;
+use crate::text::joined;
 use std::cell::Cell;
 
 /// Lines of a worker in a second: as many as its log can be expected to take without being felt.
@@ -181,15 +182,15 @@ impl Experiments {
 impl Series {
     fn define(route: &Route, experiment: &Experiment) -> Self {
         let name = route.name.as_str();
-        let pending = |metric: &Metric, values: &[&str]| {
-            Pending::new(Id::define(metric, &metric.with(values)))
-        };
         let mut counts = Vec::new();
         for side in metric::sides(route) {
             let variant = route.side_name(side);
-            counts.push(pending(&metric::EXPOSURES, &[name, variant]));
+            counts.push(Pending::of(&metric::EXPOSURES, &[name, variant]));
             for goal in &experiment.goals {
-                counts.push(pending(&metric::CONVERSIONS, &[name, variant, &goal.name]));
+                counts.push(Pending::of(
+                    &metric::CONVERSIONS,
+                    &[name, variant, &goal.name],
+                ));
             }
         }
         let mismatch = &metric::SAMPLE_RATIO_MISMATCH;
@@ -199,7 +200,7 @@ impl Series {
             mismatch: Id::define(mismatch, &mismatch.with(&[name])),
             unlogged: experiment
                 .exposure_log
-                .then(|| pending(&metric::EXPOSURES_UNLOGGED, &[name])),
+                .then(|| Pending::of(&metric::EXPOSURES_UNLOGGED, &[name])),
         }
     }
 
@@ -217,7 +218,7 @@ impl Series {
 /// one thing that comes of the caller, a hash.
 fn line(route: &Route, decision: &Decision<'_>) -> String {
     let slot = decision.slot.map_or(0, Slot::get).to_string();
-    [
+    joined(&[
         "serinus: exposure {\"route\":\"",
         &route.name,
         "\",\"variant\":\"",
@@ -225,6 +226,5 @@ fn line(route: &Route, decision: &Decision<'_>) -> String {
         "\",\"slot\":",
         &slot,
         "}",
-    ]
-    .concat()
+    ])
 }

@@ -32,7 +32,7 @@ impl FlagStats {
         let series = |(flag, life): (&Flag, &FlagLife)| {
             let value = |value: &String| {
                 let metric = &metric::FLAG_DECISIONS;
-                Pending::new(Id::define(metric, &metric.with(&[&flag.name, value])))
+                Pending::of(metric, &[&flag.name, value])
             };
             let metric = &metric::FLAG_SHED;
             let shed = || Id::define(metric, &metric.with(&[&flag.name]));

@@ -8,7 +8,7 @@ use crate::assign::route::{Route, Side};
 use crate::gate::{LongLived, RouteSettings};
 use crate::health::totals::Totals;
 use crate::policy::Policy;
-use crate::report::metric;
+use crate::report::metric::{self, Metric};
 use crate::report::state::Filter;
 use std::cell::Cell;
 
@@ -26,6 +26,12 @@ impl Pending {
             id,
             more: Cell::new(0),
         }
+    }
+
+    /// Nothing yet of the series of `metric` with these labels.
+    #[inline(never)]
+    pub fn of(metric: &Metric, labels: &[&str]) -> Self {
+        Self::new(Id::define(metric, &metric.with(labels)))
     }
 
     /// Counts so many more.
