@@ -27,6 +27,17 @@ use crate::request::address;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// Whether a gate that shuts ends a request that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// It does not.
+    Never,
+    /// It does, at the request's next bytes.
+    May,
+    /// It did.
+    Done,
+}
+
 /// What is kept of a request until it ends.
 #[derive(Debug)]
 pub struct Watched {
@@ -46,10 +57,8 @@ pub struct Watched {
     pub whole: bool,
     /// Whether this filter answered.
     pub own_reply: bool,
-    /// Whether it is ended when its gate shuts.
-    pub may_be_cut: bool,
-    /// Whether it was.
-    pub was_cut: bool,
+    /// Whether its gate ends it by shutting.
+    pub cut: Cut,
     /// What access logs are told of the decision.
     pub field: Option<String>,
     /// Its copy, if it was drawn.
@@ -123,7 +132,7 @@ impl Watched {
 
     /// Ends the stream, once, if the gate of its variant is shut by now and it is of the kind that is
     /// not waited for. Until then this costs no host call.
-    pub fn cut(&mut self, in_force: &InForce) -> Action {
+    pub fn end_if_shut(&mut self, in_force: &InForce) -> Action {
         let Side::Variant(variant) = self.side else {
             return Action::Continue;
         };
@@ -143,7 +152,7 @@ impl Watched {
         {
             return Action::Continue;
         }
-        (self.may_be_cut, self.was_cut) = (false, true);
+        self.cut = Cut::Done;
         in_force.stats.was_cut(self.route, variant);
         Action::Pause
     }
@@ -170,7 +179,7 @@ impl Watched {
             asked: self.asked,
             duration: took,
             own_reply: self.own_reply,
-            was_cut: self.was_cut,
+            was_cut: self.cut == Cut::Done,
         };
         let outcome = ended.outcome(&settings.errors, counting.slow_bound(self.route));
         let reached = !self.own_reply;

@@ -22,7 +22,6 @@ use super::watch::Watch;
 use crate::assign::Mode;
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
-use crate::assign::route::Side;
 use crate::bucket::Moment;
 use crate::gate::LongLived;
 use crate::health::clock::Wall;
@@ -76,16 +75,13 @@ impl InForce {
         Some((&policy.name, &self.version))
     }
 
-    /// Whether streams of this side of a route are ended when its gate shuts. A filter that only observes
+    /// Whether streams of a route's variants are ended when their gate shuts. A filter that only observes
     /// ends nothing.
-    pub fn cuts(&self, route: usize, side: Side) -> bool {
-        let Some(policy) = &self.policy else {
-            return false;
-        };
-        let gates = policy.gates.get(route);
-        side != Side::Stable
-            && policy.assigner.mode == Mode::Enforce
-            && gates.is_some_and(|gates| gates.long_lived == LongLived::Cut)
+    pub fn cuts(&self, route: usize) -> bool {
+        let enforced = self.policy.as_ref();
+        let enforced = enforced.filter(|policy| policy.assigner.mode == Mode::Enforce);
+        let gates = enforced.and_then(|policy| policy.gates.get(route));
+        gates.is_some_and(|gates| gates.long_lived == LongLived::Cut)
     }
 
     /// Hands on what was counted and found; says whether there was anything.

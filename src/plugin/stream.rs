@@ -1,7 +1,7 @@
 //! One request.
 
 use super::copied::Copied;
-use super::ended::Watched;
+use super::ended::{Cut, Watched};
 use super::host::{self, Action, Map};
 use super::pages;
 use super::rescues::{self, Rescue};
@@ -172,8 +172,8 @@ impl Stream {
     /// Ends the stream if its gate has shut meanwhile and the policy wants that.
     fn cut(&mut self) -> Action {
         match (&mut self.state, &self.in_force) {
-            (State::Running(watched, _), Some(in_force)) if watched.may_be_cut => {
-                watched.cut(in_force)
+            (State::Running(watched, _), Some(in_force)) if watched.cut == Cut::May => {
+                watched.end_if_shut(in_force)
             }
             _ => Action::Continue,
         }
@@ -302,7 +302,12 @@ fn watched(
     };
     let content_type = request.header("content-type").next();
     let has_upgrade = request.header("upgrade").next().is_some();
-    let past_the_gate = decision.rule.is_some_and(|rule| rule.even_shut);
+    // Who is sent past the gate is no concern of it.
+    let met_the_gate = || decision.rule.is_none_or(|rule| !rule.even_shut);
+    let cut = match decision.side {
+        Side::Variant(_) if in_force.cuts(route.id.0) && met_the_gate() => Cut::May,
+        _ => Cut::Never,
+    };
     Some(Watched {
         route: route.id.0,
         side: decision.side,
@@ -312,8 +317,7 @@ fn watched(
         is_grpc: content_type.is_some_and(is_grpc),
         whole: false,
         own_reply: false,
-        may_be_cut: !past_the_gate && in_force.cuts(route.id.0, decision.side),
-        was_cut: false,
+        cut,
         field: None,
         copied: None,
         rescue: None,
