@@ -221,8 +221,8 @@ impl Stream {
         let respond = decision.respond;
         self.state = match watched(in_force, request, &decision, now) {
             Some(watched) => {
-                let rescue = chance
-                    .map(|(_, chance)| Rescue::ready(chance, assigner, request, &mut decision));
+                let ready = |(_, chance)| Rescue::ready(chance, assigner, request, &mut decision);
+                let rescue = chance.map(ready).map(Box::new);
                 let watched = Watched {
                     field,
                     copied,
