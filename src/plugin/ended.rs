@@ -64,7 +64,7 @@ pub struct Watched {
     /// Its copy, if it was drawn.
     pub copied: Option<Copied>,
     /// Its rescue, if it can have one.
-    pub rescue: Option<Rescue>,
+    pub rescue: Option<Box<Rescue>>,
     /// What an experiment is to know of it.
     pub exposed: Option<Exposed>,
 }
@@ -115,18 +115,18 @@ impl Watched {
             took: self.took(in_force),
         };
         let (rescue, token) = rescue.answer_begins(in_force, settings, self.route, failed);
-        self.rescue = rescue;
+        self.rescue = rescue.map(Box::new);
         token
     }
 
     /// Stable has answered, with a body of `size` bytes.
     pub fn rescued(&mut self, in_force: &InForce, own: Answer, size: usize) {
-        if let Some(Rescue::UnderWay(failed, is_head)) = self.rescue.take()
+        if let Some(Rescue::UnderWay(failed, is_head)) = self.rescue.take().map(|rescue| *rescue)
             && let Some(policy) = &in_force.policy
             && let Some(Some(settings)) = policy.rescues.get(self.route)
         {
             let rescued = rescues::answer(in_force, settings, is_head, own, size);
-            self.rescue = Some(Rescue::Over(failed, rescued));
+            self.rescue = Some(Box::new(Rescue::Over(failed, rescued)));
         }
     }
 

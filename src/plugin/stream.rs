@@ -239,8 +239,8 @@ impl Stream {
             .flatten();
         self.state = match watched {
             Some(watched) => {
-                let rescue = chance
-                    .map(|(_, chance)| Rescue::ready(chance, assigner, request, &mut decision));
+                let ready = |(_, chance)| Rescue::ready(chance, assigner, request, &mut decision);
+                let rescue = chance.map(ready).map(Box::new);
                 let watched = Watched {
                     field,
                     copied,
