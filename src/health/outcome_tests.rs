@@ -271,6 +271,23 @@ fn the_filters_own_replies_are_nobodys_fault() {
 }
 
 #[test]
+fn what_a_shut_gate_ended_is_nobodys_fault_whatever_it_was() {
+    for (asked, row) in [
+        (Asked::Upgrade, "101 - via_upstream"),
+        (Asked::Plain, "200 - via_upstream"),
+        (Asked::Plain, "- - wasm_close_stream"),
+        (Asked::Plain, "503 - via_upstream"),
+    ] {
+        let cut = Ended {
+            was_cut: true,
+            asked,
+            ..ended(row)
+        };
+        assert_eq!(outcome(cut), "aborted", "{asked:?} {row}");
+    }
+}
+
+#[test]
 fn the_policy_says_which_statuses_are_errors() {
     let errors = Errors {
         statuses: StatusSet::of(&[(500, 599), (429, 429)]),

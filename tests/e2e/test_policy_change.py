@@ -98,7 +98,6 @@ def test_the_gauges_of_what_a_policy_has_no_more_go_to_0(start, upstreams: Upstr
 
 UNSUPPORTED = {
     "gate.advance": {"gate": {"advance": "onPass"}},
-    "gate.longLived": {"gate": {"longLived": "cut"}},
     "gate.signals": {"gate": {"signals": ["errors", "conversions"]}},
     "gate.limits[0].signal": {
         "gate": {"limits": [{"signal": "conversionRate", "below": "1%", "for": "1m"}]}
