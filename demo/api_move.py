@@ -7,15 +7,10 @@ write of the legs is not in both stores.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 
-from demo import console, table
+from scenario import Stage, console, play, table
 
-from serinus_e2e import paths
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
 from serinus_e2e.policies import Json
@@ -78,29 +73,19 @@ def show(envoy: EcdsEnvoy, widgets: Widgets) -> bool:
     return sticky and not load.failures and "different" not in pairs(envoy)
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        old = stack.enter_context(Store("old", folder / "old.db"))
-        new = stack.enter_context(Store("new", folder / "new.db"))
-        envoy = EcdsEnvoy(version, folder, Upstreams(old.port, new.port), before())
-        stack.enter_context(envoy)
-        console.print(
-            f"Envoy {version} with two workers on port {envoy.port}; the old store serves "
-            f"/get_widgets on {old.port}, the new one /v2/widgets on {new.port}\n"
-        )
-        widgets = Widgets(envoy.port, True, old, new)
-        widgets.seed()
-        held = show(envoy, widgets)
-    console.print("Envoy and both stores are stopped.")
-    return 0 if held else 1
+def main(stage: Stage) -> bool:
+    old = stage.start(Store("old", stage.folder / "old.db"))
+    new = stage.start(Store("new", stage.folder / "new.db"))
+    envoy = stage.envoy(Upstreams(old.port, new.port), before())
+    stage.tell(
+        envoy,
+        f"; the old store serves /get_widgets on {old.port}, the new one /v2/widgets on "
+        f"{new.port}\n",
+    )
+    widgets = Widgets(envoy.port, True, old, new)
+    widgets.seed()
+    return show(envoy, widgets)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "Envoy and both stores are stopped.")

@@ -7,20 +7,15 @@ flip.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 
-from demo import console, table
+from scenario import Stage, console, play, table
 
-from serinus_e2e import paths, recipes
+from serinus_e2e import recipes
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy
 from serinus_e2e.flips import Flips
 from serinus_e2e.policies import Json
-from serinus_e2e.shop import Shop
 
 USERS = [str(number) for number in range(60)]
 SECONDS = 1.0
@@ -52,29 +47,13 @@ def show(envoy: EcdsEnvoy) -> bool:
     return not late and not load.failures
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        v1, v2 = (stack.enter_context(Shop.start(version)) for version in ("v1", "v2"))
-        upstreams = Upstreams(v1.port, v2.port)
-        envoy = EcdsEnvoy(
-            version, folder, upstreams, policy("0%"), lambda it: recipes.route_to(it, "green")
-        )
-        stack.enter_context(envoy)
-        console.print(
-            f"Envoy {version} with two workers on port {envoy.port}; blue on {v1.port}, green on "
-            f"{v2.port}"
-        )
-        held = show(envoy)
-    console.print("Envoy and both colours are stopped.")
-    return 0 if held else 1
+def main(stage: Stage) -> bool:
+    v1, v2 = stage.shops()
+    upstreams = Upstreams(v1.port, v2.port)
+    envoy = stage.envoy(upstreams, policy("0%"), lambda it: recipes.route_to(it, "green"))
+    stage.tell(envoy, f"; blue on {v1.port}, green on {v2.port}")
+    return show(envoy)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "Envoy and both colours are stopped.")

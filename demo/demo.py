@@ -8,19 +8,12 @@ promise did not hold.
 from __future__ import annotations
 
 import math
-import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from scenario import Stage, console, play, print_log, table
 
-from serinus_e2e import paths
 from serinus_e2e.client import Answer, Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
@@ -37,19 +30,6 @@ ROUNDS = 2
 CROWD = [f"{NAMES[number % len(NAMES)]}-{number}" for number in range(6000)]
 WARMUP_SECONDS = 5
 CONTROLLER_SECONDS = 60  # how often a controller outside the proxy looks, as a rule
-TEXTS = {
-    "the canary",
-    "callers saw",
-    "route",
-    "variant",
-    "because",
-    "answered by",
-    "as",
-    "who",
-    "told",
-}
-
-console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True, highlight=False)
 
 
 class Visit(NamedTuple):
@@ -89,14 +69,6 @@ def policy_at(envoy: EcdsEnvoy, share: int) -> Any:
         route["variants"][0]["share"] = f"{share}%"
         route["gate"] = {"warmup": f"{WARMUP_SECONDS}s"}
     return policy
-
-
-def table(*columns: str) -> Table:
-    """Text is on the left, numbers are on the right."""
-    made = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    for column in columns:
-        made.add_column(column, justify="left" if column in TEXTS else "right")
-    return made
 
 
 def print_visits(visits: dict[str, list[Visit]]) -> None:
@@ -199,9 +171,7 @@ def break_canary(envoy: EcdsEnvoy, v2: Shop) -> bool:
         time.sleep(1)
         failed = len(load.failures)
         time.sleep(3)
-    for line in envoy.log.splitlines():
-        if "is shut" in line:
-            console.print(line[line.rindex("serinus: ") :])
+    print_log(envoy, "is shut")
     hurt = {failure.rpartition(": ")[0] for failure in load.failures}
     console.print(
         f"\nshut within {took:.1f} s: {failed} requests failed, "
@@ -249,25 +219,12 @@ def show(envoy: EcdsEnvoy, v2: Shop) -> bool:
     )
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        v1, v2 = (stack.enter_context(Shop.start(version)) for version in ("v1", "v2"))
-        envoy = stack.enter_context(EcdsEnvoy(version, folder, Upstreams(v1.port, v2.port)))
-        console.print(
-            f"Envoy {version} with two workers on port {envoy.port}, envoy-config/ecds.yaml; "
-            f"shop v1 on {v1.port}, shop v2 on {v2.port}"
-        )
-        held = show(envoy, v2)
-    console.print("\nEnvoy and both shops are stopped.")
-    return 0 if held else 1
+def main(stage: Stage) -> bool:
+    v1, v2 = stage.shops()
+    envoy = stage.envoy(Upstreams(v1.port, v2.port))
+    stage.tell(envoy, f", envoy-config/ecds.yaml; shop v1 on {v1.port}, shop v2 on {v2.port}")
+    return show(envoy, v2)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "\nEnvoy and both shops are stopped.")

@@ -7,16 +7,12 @@ warm-up. Every number was measured in that run; it ends with 1 if a promise did 
 from __future__ import annotations
 
 import random
-import sys
-import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 
-from demo import console, table
+from scenario import Stage, console, play, print_log, table
 
-from serinus_e2e import oracle, paths, recipes
+from serinus_e2e import oracle, recipes
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
 from serinus_e2e.policies import Json, rule
@@ -102,9 +98,7 @@ def less(envoy: EcdsEnvoy, one_page: QuickShop, seen: list[Seen]) -> bool:
         reached = sum(one.version == "v2" for one in list(load.seen))
     one_page.behave()
     seen += load.seen
-    for line in envoy.log.splitlines():
-        if "gate of" in line:
-            console.print(line[line.rindex("serinus: ") :], emoji=False)
+    print_log(envoy, "gate of")
     console.print(f"shut {took:.1f} s and {reached} of its requests after\n")
     gates = {name: one["gate"]["state"] for name, one in told(envoy).items() if one["gate"]}
     return gates == {"one-page": "shut", "guest": "open", "express": "open"}
@@ -136,41 +130,27 @@ def missing(envoy: EcdsEnvoy) -> bool:
 
 def logged(envoy: EcdsEnvoy, seen: list[Seen]) -> bool:
     """The lines of the log; whether the first part's are all there."""
-    lines = [line for line in envoy.log.splitlines() if "exposure {" in line]
     console.print("\n[bold]The log has a line for each exposure[/bold]\n")
-    for line in lines[:3]:
-        console.print(line[line.rindex("serinus: ") :], emoji=False, highlight=False)
-    console.print(f"… {len(lines)} in all")
-    return len(lines) >= len(seen)
+    lines = print_log(envoy, "exposure {", 3)
+    console.print(f"… {lines} in all")
+    return lines >= len(seen)
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        shop = stack.enter_context(QuickShop("v1"))
-        one_page = stack.enter_context(QuickShop("v2"))
+def main(stage: Stage) -> bool:
+    shop = stage.start(QuickShop("v1"))
+    one_page = stage.start(QuickShop("v2"))
 
-        def edit(config: Json) -> None:
-            recipes.route_to(config, "one-page")
+    def edit(config: Json) -> None:
+        recipes.route_to(config, "one-page")
 
-        upstreams = Upstreams(shop.port, one_page.port)
-        envoy = stack.enter_context(EcdsEnvoy(version, folder, upstreams, policy(), edit))
-        console.print(
-            f"Envoy {version} with two workers on port {envoy.port}; one-page on {one_page.port}, "
-            f"the others on {shop.port}"
-        )
-        seen: list[Seen] = []
-        held = [alike(envoy, seen), less(envoy, one_page, seen)]
-        held += [missing(envoy), logged(envoy, seen)]
-    console.print("\nEnvoy and the shops are stopped.")
-    return 0 if all(held) else 1
+    upstreams = Upstreams(shop.port, one_page.port)
+    envoy = stage.envoy(upstreams, policy(), edit)
+    stage.tell(envoy, f"; one-page on {one_page.port}, the others on {shop.port}")
+    seen: list[Seen] = []
+    held = [alike(envoy, seen), less(envoy, one_page, seen)]
+    held += [missing(envoy), logged(envoy, seen)]
+    return all(held)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing_part:
-        sys.exit(f"serinus: {missing_part}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "\nEnvoy and the shops are stopped.")

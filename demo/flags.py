@@ -6,16 +6,12 @@ what is shed. Every number was measured in that run; it ends with 1 if a promise
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 
-from demo import console, table
+from scenario import Stage, console, play, print_log, table
 
-from serinus_e2e import paths, recipes
+from serinus_e2e import recipes
 from serinus_e2e.client import Answer, Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
@@ -121,37 +117,23 @@ def under_load(envoy: EcdsEnvoy, checkout: QuickShop) -> bool:
                 f"{wanted} on all workers after {took:.1f} s",
                 emoji=False,
             )
-    for line in envoy.log.splitlines():
-        if "flag rec_engine" in line:
-            console.print(line[line.rindex("serinus: ") :], emoji=False)
+    print_log(envoy, "flag rec_engine")
     return True
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        shop = stack.enter_context(Shop.start("v1"))
-        checkout = stack.enter_context(QuickShop("v2"))
+def main(stage: Stage) -> bool:
+    shop = stage.start(Shop.start("v1"))
+    checkout = stage.start(QuickShop("v2"))
 
-        def edit(config: Json) -> None:
-            recipes.path_to(config, "/checkout")
+    def edit(config: Json) -> None:
+        recipes.path_to(config, "/checkout")
 
-        upstreams = Upstreams(shop.port, checkout.port)
-        envoy = stack.enter_context(EcdsEnvoy(version, folder, upstreams, policy(), edit))
-        console.print(
-            f"Envoy {version} with two workers on port {envoy.port}; the shop on {shop.port}, its "
-            f"checkout on {checkout.port}"
-        )
-        held = [who_has_what(envoy), off_for_everybody(envoy), under_load(envoy, checkout)]
-    console.print("\nEnvoy, the shop and its checkout are stopped.")
-    return 0 if all(held) else 1
+    upstreams = Upstreams(shop.port, checkout.port)
+    envoy = stage.envoy(upstreams, policy(), edit)
+    stage.tell(envoy, f"; the shop on {shop.port}, its checkout on {checkout.port}")
+    held = [who_has_what(envoy), off_for_everybody(envoy), under_load(envoy, checkout)]
+    return all(held)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "\nEnvoy, the shop and its checkout are stopped.")

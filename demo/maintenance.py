@@ -6,23 +6,18 @@ was measured in that run; it ends with 1 if a request was lost or answered wrong
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
-from demo import console, table
+from scenario import Stage, console, play, table
 
-from serinus_e2e import paths, recipes
+from serinus_e2e import recipes
 from serinus_e2e.client import Answer, Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy
 from serinus_e2e.load import Load
 from serinus_e2e.policies import Json
-from serinus_e2e.shop import Shop
 
 USERS = [str(number) for number in range(60)]
 SECONDS = 2.0
@@ -93,39 +88,26 @@ def show(envoy: EcdsEnvoy) -> bool:
     return not wrong and not load.failures
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        v1, v2 = (stack.enter_context(Shop.start(version)) for version in ("v1", "v2"))
-        upstreams = Upstreams(v1.port, v2.port)
+def main(stage: Stage) -> bool:
+    v1, v2 = stage.shops()
+    upstreams = Upstreams(v1.port, v2.port)
 
-        def edit(config: Json) -> None:
-            recipes.route_to(config, "replica")
+    def edit(config: Json) -> None:
+        recipes.route_to(config, "replica")
 
-        envoy = stack.enter_context(EcdsEnvoy(version, folder, upstreams, policy(False), edit))
-        console.print(
-            f"Envoy {version} with two workers on port {envoy.port}; shop v1 on {v1.port}, "
-            f"shop v2, which reads from the replica, on {v2.port}"
-        )
-        with Client(envoy.port, False) as client:
-            envoy.apply(policy(True))
-            for accept in ["*/*", "text/html"]:
-                answer = client.ask(
-                    "/cart", method="POST", headers={"accept": accept}, explain=False
-                )
-                console.print(f"\n[bold]POST /cart, accept: {accept}[/bold]\n")
-                console.print(recipes.printed(answer), markup=False)
-            envoy.apply(policy(False))
-        held = show(envoy)
-    console.print("\nEnvoy and both shops are stopped.")
-    return 0 if held else 1
+    envoy = stage.envoy(upstreams, policy(False), edit)
+    stage.tell(
+        envoy, f"; shop v1 on {v1.port}, shop v2, which reads from the replica, on {v2.port}"
+    )
+    with Client(envoy.port, False) as client:
+        envoy.apply(policy(True))
+        for accept in ["*/*", "text/html"]:
+            answer = client.ask("/cart", method="POST", headers={"accept": accept}, explain=False)
+            console.print(f"\n[bold]POST /cart, accept: {accept}[/bold]\n")
+            console.print(recipes.printed(answer), markup=False)
+        envoy.apply(policy(False))
+    return show(envoy)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "\nEnvoy and both shops are stopped.")

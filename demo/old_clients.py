@@ -6,21 +6,16 @@ was measured in that run; it ends with 1 if a client was answered otherwise than
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
-from demo import console, table
+from scenario import Stage, console, play, table
 
-from serinus_e2e import paths, recipes
+from serinus_e2e import recipes
 from serinus_e2e.client import Answer, Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
 from serinus_e2e.load import Load
-from serinus_e2e.shop import Shop
 
 ROUNDS = 20
 OLD_PAGE, NEW_PAGE = ({"cookie": f"app_version={version}"} for version in ("1.9.3", "2.0.0"))
@@ -81,29 +76,20 @@ def show(envoy: EcdsEnvoy) -> bool:
     return right and not load.failures
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
+def main(stage: Stage) -> bool:
     (policy,) = recipes.policies("old-clients")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        v1, v2 = (stack.enter_context(Shop.start(version)) for version in ("v1", "v2"))
-        upstreams = Upstreams(v1.port, v2.port)
-        envoy = stack.enter_context(EcdsEnvoy(version, folder, upstreams, policy))
-        console.print(f"Envoy {version} with two workers on port {envoy.port}\n")
-        held = show(envoy)
-        for asks in [CLIENTS[0], CLIENTS[5]]:
-            with Client(envoy.port, False) as client:
-                answer = client.ask(asks.path, headers=asks.headers, explain=False)
-            console.print(f"\n[bold]{asks.who}: GET {asks.path}[/bold]\n")
-            console.print(recipes.printed(answer), markup=False)
-    console.print("\nEnvoy and both shops are stopped.")
-    return 0 if held else 1
+    v1, v2 = stage.shops()
+    upstreams = Upstreams(v1.port, v2.port)
+    envoy = stage.envoy(upstreams, policy)
+    stage.tell(envoy, "\n")
+    held = show(envoy)
+    for asks in [CLIENTS[0], CLIENTS[5]]:
+        with Client(envoy.port, False) as client:
+            answer = client.ask(asks.path, headers=asks.headers, explain=False)
+        console.print(f"\n[bold]{asks.who}: GET {asks.path}[/bold]\n")
+        console.print(recipes.printed(answer), markup=False)
+    return held
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "\nEnvoy and both shops are stopped.")

@@ -8,17 +8,13 @@ answered.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from demo import console, table
+from scenario import Stage, console, play, print_log, table
 
-from serinus_e2e import paths, recipes
+from serinus_e2e import recipes
 from serinus_e2e.client import Client
 from serinus_e2e.config import Config, Upstreams, connection_manager
 from serinus_e2e.envoy import EcdsEnvoy, eventually
@@ -100,9 +96,7 @@ def let_the_gate_judge(envoy: EcdsEnvoy, canary: Twin) -> bool:
         took = time.monotonic() - began
         time.sleep(1)
     failed = [one for one in traffic.seen if one.status >= 500]
-    for line in envoy.log.splitlines():
-        if "gate of shop/canary is shut" in line:
-            console.print(line[line.rindex("serinus: ") :], emoji=False)
+    print_log(envoy, "gate of shop/canary is shut")
     console.print(
         f"shut {took:.1f} s after the canary broke; {len(traffic.seen)} requests meanwhile, "
         f"failures that callers saw: {len(failed) or 'none'}"
@@ -129,35 +123,25 @@ def show_one(envoy: EcdsEnvoy, canary: Twin) -> None:
     canary.behave(HOST)
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        stable = stack.enter_context(Shop.start("v1"))
-        canary = stack.enter_context(Twin())
-        upstreams = Upstreams(stable.port, canary.port)
+def main(stage: Stage) -> bool:
+    stable = stage.start(Shop.start("v1"))
+    canary = stage.start(Twin())
+    upstreams = Upstreams(stable.port, canary.port)
 
-        def edit(config: Config) -> None:
-            for host in connection_manager(config)["route_config"]["virtual_hosts"]:
-                for one in host["routes"]:
-                    one["route"]["timeout"] = "2s"
+    def edit(config: Config) -> None:
+        for host in connection_manager(config)["route_config"]["virtual_hosts"]:
+            for one in host["routes"]:
+                one["route"]["timeout"] = "2s"
 
-        began = policy(False, "open")
-        envoy = stack.enter_context(EcdsEnvoy(version, folder, upstreams, began, edit))
-        console.print(
-            f"Envoy {version} with two workers on port {envoy.port}; shop v1, which is stable, on "
-            f"{stable.port}, and the canary on {canary.port}"
-        )
-        show_one(envoy, canary)
-        held = [count_failures(envoy, canary), let_the_gate_judge(envoy, canary)]
-    console.print("\nEnvoy, the shop and its canary are stopped.")
-    return 0 if all(held) else 1
+    began = policy(False, "open")
+    envoy = stage.envoy(upstreams, began, edit)
+    stage.tell(
+        envoy, f"; shop v1, which is stable, on {stable.port}, and the canary on {canary.port}"
+    )
+    show_one(envoy, canary)
+    held = [count_failures(envoy, canary), let_the_gate_judge(envoy, canary)]
+    return all(held)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "\nEnvoy, the shop and its canary are stopped.")

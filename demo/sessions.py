@@ -7,15 +7,11 @@ measured in that run; it ends with 1 if a WebSocket moved or was lost that shoul
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 
-from demo import console, table
+from scenario import Stage, console, play, table
 
-from serinus_e2e import paths, recipes
+from serinus_e2e import recipes
 from serinus_e2e.client import Answer, Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, eventually
@@ -113,26 +109,16 @@ def show_cut(envoy: EcdsEnvoy, canary: Shop, sockets: Sockets) -> bool:
     return ended == on(before, "v2") and back == ended
 
 
-def main() -> int:
-    version = paths.VERSIONS[0]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serinus-demo-")))
-        v1, v2 = (stack.enter_context(Shop.start(version)) for version in ("v1", "v2"))
-        upstreams = Upstreams(v1.port, v2.port)
-        envoy = EcdsEnvoy(version, folder, upstreams, policy(SHARE), let_through)
-        stack.enter_context(envoy)
-        console.print(f"Envoy {version} with two workers on port {envoy.port}\n")
-        with Sockets(envoy.port, USERS) as sockets:
-            held = show_shares(envoy, sockets)
-            held = show_cut(envoy, v2, sockets) and held
-    console.print("\nEnvoy and both shops are stopped.")
-    return 0 if held else 1
+def main(stage: Stage) -> bool:
+    v1, v2 = stage.shops()
+    upstreams = Upstreams(v1.port, v2.port)
+    envoy = stage.envoy(upstreams, policy(SHARE), let_through)
+    stage.tell(envoy, "\n")
+    with Sockets(envoy.port, USERS) as sockets:
+        held = show_shares(envoy, sockets)
+        held = show_cut(envoy, v2, sockets) and held
+    return held
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except paths.Missing as missing:
-        sys.exit(f"serinus: {missing}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    play(main, "\nEnvoy and both shops are stopped.")
