@@ -47,6 +47,14 @@ def shown(page: str) -> Iterator[tuple[list[str], str]]:
                 yield shlex.split(command), "".join(lines).strip()
 
 
+def follow(page: str, count: int, client: Client) -> None:
+    """Runs the commands of a page, so many of them: they print what it says."""
+    commands = list(shown(page))
+    assert len(commands) == count
+    for command, output in commands:
+        assert curl(client, command) == output, command
+
+
 def curl(client: Client, arguments: list[str]) -> str:
     """What `curl -i` prints of the answer, but for what is never the same.
 
