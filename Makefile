@@ -113,7 +113,7 @@ test-host: wasm core-bench ## the compiled filter against a strict fake host, an
 
 .PHONY: test-e2e
 test-e2e: wasm need-envoy need-prometheus ## the filter in real Envoys of two versions
-	$(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e --numprocesses 2 --dist loadfile
+	$(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e --numprocesses 2 --dist worksteal
 
 .PHONY: test-mesh
 test-mesh: wasm need-envoy need-mesh ## the filter and its manifests in a real Istio: API server, istiod, agent, Envoy, registry
