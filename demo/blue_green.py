@@ -24,8 +24,7 @@ COLOURS = {"0%": ("blue", "v1"), "100%": ("green", "v2")}
 
 def policy(share: str) -> Json:
     (given,) = recipes.policies("blue-green")
-    given["routes"][0]["variants"][0]["share"] = share
-    return given
+    return recipes.with_share(given, share)
 
 
 def show(envoy: EcdsEnvoy) -> bool:

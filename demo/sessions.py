@@ -30,10 +30,7 @@ WARMUP_SECONDS = 3
 
 def policy(share: str) -> Json:
     (given,) = recipes.policies("sessions")
-    route = given["routes"][0]
-    route["variants"][0]["share"] = share
-    route["gate"]["warmup"] = f"{WARMUP_SECONDS}s"
-    return given
+    return recipes.with_share(given, share, warmup=f"{WARMUP_SECONDS}s")
 
 
 def asked(envoy: EcdsEnvoy) -> dict[str, str]:

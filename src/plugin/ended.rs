@@ -109,7 +109,7 @@ impl Watched {
     pub fn rescue(&mut self, in_force: &InForce) -> Option<u32> {
         let rescue = self.rescue.take()?;
         let policy = in_force.policy.as_ref()?;
-        let settings = policy.rescues.get(self.route)?.as_ref()?;
+        let settings = policy.rescue(self.route)?;
         let failed = |status| Failed {
             told: Told::at_once(in_force, status),
             took: self.took(in_force),
@@ -123,7 +123,7 @@ impl Watched {
     pub fn rescued(&mut self, in_force: &InForce, own: Answer, size: usize) {
         if let Some(Rescue::UnderWay(failed, is_head)) = self.rescue.take().map(|rescue| *rescue)
             && let Some(policy) = &in_force.policy
-            && let Some(Some(settings)) = policy.rescues.get(self.route)
+            && let Some(settings) = policy.rescue(self.route)
         {
             let rescued = rescues::answer(in_force, settings, is_head, own, size);
             self.rescue = Some(Box::new(Rescue::Over(failed, rescued)));

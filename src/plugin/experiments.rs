@@ -78,7 +78,7 @@ impl Experiments {
         now: Millis,
     ) -> Option<Exposed> {
         let route = decision.route.filter(|_| is_exposure(decision.reason))?;
-        let experiment = policy.experiments.get(route.id.0)?.as_ref()?;
+        let experiment = policy.experiment(route.id.0)?;
         let series = self.of(route.id.0)?;
         series.side(decision.side)?.first()?.count(1);
         if let Some(unlogged) = &series.unlogged
@@ -104,7 +104,7 @@ impl Experiments {
         status: Option<Status>,
         outcome: Outcome,
     ) -> Option<Exposure> {
-        let experiment = policy.experiments.get(route)?.as_ref()?;
+        let experiment = policy.experiment(route)?;
         let met = experiment.met(exposed.goals, status, outcome);
         let (_, goals) = self.of(route)?.side(side)?.split_first()?;
         for (place, goal) in goals.iter().enumerate() {
@@ -149,8 +149,7 @@ impl Experiments {
 
     /// What all workers counted of a route, side by side.
     pub fn counts<'p>(&self, policy: &'p Policy, route: usize) -> Vec<Experimented<'p>> {
-        let experiment = policy.experiments.get(route).and_then(Option::as_ref);
-        let (Some(experiment), Some(series)) = (experiment, self.of(route)) else {
+        let (Some(experiment), Some(series)) = (policy.experiment(route), self.of(route)) else {
             return Vec::new();
         };
         let mut sides = Vec::new();

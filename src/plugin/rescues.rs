@@ -15,7 +15,7 @@ use super::root::InForce;
 use super::series::Id;
 use super::shadows::moment;
 use super::stats::Pending;
-use super::stream::{Answer, note};
+use super::stream::{Answer, add, note};
 use crate::assign::decide::{Decision, Reason};
 use crate::assign::edits::{self, Edits};
 use crate::assign::route::Side;
@@ -104,7 +104,7 @@ pub fn chance<'p>(
     ends: bool,
 ) -> Option<(&'p Settings, Chance)> {
     let route = decision.route.filter(|_| decision.side != Side::Stable)?;
-    let settings = policy.rescues.get(route.id.0)?.as_ref()?;
+    let settings = policy.rescue(route.id.0)?;
     let acts = policy.assigner.mode == Mode::Enforce && decision.reason != Reason::Maintenance;
     let chance = settings.chance(request, ends).filter(|_| acts)?;
     Some((settings, chance))
@@ -288,12 +288,4 @@ fn change(in_force: &InForce, answer: &shape::Answer<'_>) -> Option<()> {
         note(in_force, host::add_header(Map::Response, name, value))?;
     }
     Some(())
-}
-
-/// Adds lines to the answer.
-pub fn add(in_force: &InForce, own: Answer) {
-    for (name, value) in own {
-        let added = host::add_header(Map::Response, name.as_bytes(), &value);
-        note(in_force, added);
-    }
 }

@@ -23,7 +23,6 @@ use crate::assign::Mode;
 use crate::assign::hash::murmur3_x86_32;
 use crate::assign::ramp::Millis;
 use crate::bucket::Moment;
-use crate::gate::LongLived;
 use crate::health::clock::Wall;
 use crate::health::lease::{self, Candidate};
 use crate::health::turns::{self, BEAT_MS, Turns};
@@ -80,8 +79,7 @@ impl InForce {
     pub fn cuts(&self, route: usize) -> bool {
         let enforced = self.policy.as_ref();
         let enforced = enforced.filter(|policy| policy.assigner.mode == Mode::Enforce);
-        let gates = enforced.and_then(|policy| policy.gates.get(route));
-        gates.is_some_and(|gates| gates.long_lived == LongLived::Cut)
+        enforced.is_some_and(|policy| policy.cuts(route))
     }
 
     /// Hands on what was counted and found; says whether there was anything.

@@ -95,7 +95,7 @@ impl Shadows {
         request: &Request<'_>,
         now: Millis,
     ) -> Option<Copied> {
-        let when = &policy.shadows.get(route)?.as_ref()?.when;
+        let when = &policy.shadow(route)?.when;
         let mut random = || self.random.borrow_mut().u64(..);
         let holds = || all_hold(when, request);
         let begun = self.with(route, |shadow| {

@@ -5,7 +5,7 @@ use super::flags::FlagStats;
 use super::series::{BudgetStats, Has, Id, ShadowStats, SideStats};
 use crate::assign::Trust;
 use crate::assign::route::{Route, Side};
-use crate::gate::{LongLived, RouteSettings};
+use crate::gate::RouteSettings;
 use crate::health::totals::Totals;
 use crate::policy::Policy;
 use crate::report::metric::{self, Metric};
@@ -142,7 +142,7 @@ impl Stats {
                 budget.left.set(0);
                 budget.frozen.set(0);
             }
-            let shadow = place.and_then(|place| successor.shadows.get(place)?.as_ref());
+            let shadow = place.and_then(|place| successor.shadow(place));
             let compares = shadow.is_some_and(|shadow| shadow.settings.comparing.is_some());
             if let (Some(shadow), false) = (self.shadow(index), compares) {
                 shadow.clear();
@@ -194,12 +194,10 @@ impl Stats {
 }
 
 fn has(policy: &Policy, route: &Route) -> Has {
-    let place = route.id.0;
-    let experiment = policy.experiments.get(place).and_then(Option::as_ref);
-    let gates = policy.gates.get(place);
+    let experiment = policy.experiment(route.id.0);
     Has {
         bytes: policy.health.iter().any(|health| health.bytes),
-        cuts: gates.is_some_and(|gates| gates.long_lived == LongLived::Cut),
+        cuts: policy.cuts(route.id.0),
         goals: experiment.is_some_and(|experiment| !experiment.goals.is_empty()),
     }
 }

@@ -142,7 +142,7 @@ impl Stream {
             State::Answering(answer) => std::mem::take(answer),
         };
         if let Some(in_force) = &self.in_force {
-            rescues::add(in_force, answer);
+            add(in_force, answer);
         }
         None
     }
@@ -403,6 +403,14 @@ fn answer(
         answer.push((explain::REASON_HEADER, text.into_bytes()));
     }
     answer
+}
+
+/// Adds lines to the answer.
+pub fn add(in_force: &InForce, own: Answer) {
+    for (name, value) in own {
+        let added = host::add_header(Map::Response, name.as_bytes(), &value);
+        note(in_force, added);
+    }
 }
 
 /// What a host call gave; one that failed is counted.

@@ -60,10 +60,6 @@ impl Watch {
         let told_slow = host::shared(&slow::key(name)).ok().flatten();
         let told_slow = told_slow.unwrap_or_default();
         let bounds = slow::read(&told_slow);
-        let has_experiment = |route: &Route| {
-            let experiment = policy.experiments.get(route.id.0);
-            experiment.is_some_and(Option::is_some)
-        };
         let routes = policy.assigner.routes.iter().map(|route| {
             let sides = metric::sides(route).map(|side| route.side_name(side));
             let left = known.iter().find(|(name, _)| *name == route.name);
@@ -74,7 +70,7 @@ impl Watch {
                 sides,
                 left.map(|(_, bytes)| *bytes),
                 bound,
-                has_experiment(route),
+                policy.experiment(route.id.0).is_some(),
                 now,
             )
         });

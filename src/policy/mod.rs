@@ -116,6 +116,27 @@ impl Policy {
         self.warnings.iter().filter(holds)
     }
 
+    /// The shadow of the route at this place.
+    pub fn shadow(&self, route: usize) -> Option<&Shadow> {
+        self.shadows.get(route)?.as_ref()
+    }
+
+    /// The rescue of the route at this place.
+    pub fn rescue(&self, route: usize) -> Option<&rescue::Settings> {
+        self.rescues.get(route)?.as_ref()
+    }
+
+    /// The experiment of the route at this place.
+    pub fn experiment(&self, route: usize) -> Option<&Experiment> {
+        self.experiments.get(route)?.as_ref()
+    }
+
+    /// Whether a gate that shuts ends what is under way on the route at this place.
+    pub fn cuts(&self, route: usize) -> bool {
+        let gates = self.gates.get(route);
+        gates.is_some_and(|gates| gates.long_lived == gate::LongLived::Cut)
+    }
+
     /// The gates as far as people hold them: where each stands before anything was judged.
     pub fn held_gates(&self) -> Gates {
         let of = |settings: &gate::Settings| gates::Gate {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -12,20 +12,11 @@ from serinus_e2e.client import Client
 from serinus_e2e.config import Config, Upstreams
 from serinus_e2e.envoy import eventually
 from serinus_e2e.flips import Flips
-from serinus_e2e.policies import Json
 from serinus_e2e.shop import Shop
 
 (BLUE,) = recipes.policies("blue-green")
 COLOURS = {"0%": "v1", "100%": "v2"}
-
-
-def flipped(share: str, **gate: object) -> Json:
-    """The page's policy with this share, and with other settings of the gate."""
-    changed = copy.deepcopy(BLUE)
-    route = changed["routes"][0]
-    route["variants"][0]["share"] = share
-    route["gate"] |= gate
-    return changed
+flipped = partial(recipes.with_share, BLUE)
 
 
 def edit(config: Config) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import httpx
 import pytest
@@ -16,7 +16,6 @@ from serinus_e2e.client import Client
 from serinus_e2e.config import Upstreams
 from serinus_e2e.envoy import EcdsEnvoy, becomes, eventually
 from serinus_e2e.load import Load
-from serinus_e2e.policies import Json
 from serinus_e2e.shop import EVENTS, Shop
 from serinus_e2e.sockets import HOST, Socket, Sockets, let_through
 
@@ -24,15 +23,7 @@ from serinus_e2e.sockets import HOST, Socket, Sockets, let_through
 USERS = [f"user-{number}" for number in range(24)]
 # What docs/recipes/sessions.md calls long.
 LONG_SECONDS = 60
-
-
-def shares(share: str, **gate: object) -> Json:
-    """The page's policy with this share, and with other settings of the gate."""
-    changed = copy.deepcopy(RECIPE)
-    route = changed["routes"][0]
-    route["variants"][0]["share"] = share
-    route["gate"] |= gate
-    return changed
+shares = partial(recipes.with_share, RECIPE)
 
 
 def asked(envoy: EcdsEnvoy, http2: bool = False) -> dict[str, str]:

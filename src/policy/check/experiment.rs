@@ -1,6 +1,6 @@
 //! Experiments.
 
-use super::condition;
+use super::{condition, of_routes};
 use crate::health::experiment::{Experiment, Goal, MOST_GOALS};
 use crate::health::statuses::StatusSet;
 use crate::policy::problem::Problems;
@@ -8,25 +8,17 @@ use crate::policy::raw;
 
 /// The experiment of each route, in order.
 pub fn experiments(raw: &raw::Policy, problems: &mut Problems) -> Vec<Option<Experiment>> {
-    let routes = raw.routes.iter().flat_map(|routes| &routes.0);
-    let experiment = |(index, route): &(usize, raw::Route)| {
+    of_routes(raw, "experiment", problems, |route, problems| {
         let experiment = route.experiment.as_ref()?;
         let variants = route.variants.as_ref();
-        let is_alone = variants.is_none_or(|variants| variants.0.is_empty());
-        let read = |problems: &mut Problems| {
-            if is_alone {
-                problems.say(
-                    "the route has no variant to compare",
-                    "leave it out, or add `variants`",
-                );
-            }
-            self::experiment(experiment, problems)
-        };
-        Some(problems.at_key("routes", |problems| {
-            problems.at_index(*index, |problems| problems.at_key("experiment", read))
-        }))
-    };
-    routes.map(experiment).collect()
+        if variants.is_none_or(|variants| variants.0.is_empty()) {
+            problems.say(
+                "the route has no variant to compare",
+                "leave it out, or add `variants`",
+            );
+        }
+        Some(self::experiment(experiment, problems))
+    })
 }
 
 fn experiment(raw: &raw::Experiment, problems: &mut Problems) -> Experiment {

@@ -87,6 +87,31 @@ pub fn policy(raw: &raw::Policy, problems: &mut Problems) -> Option<Policy> {
     })
 }
 
+/// Runs `look` at element `index` of the list below `keys`.
+fn at(keys: &[&str], index: usize, problems: &mut Problems, look: impl FnOnce(&mut Problems)) {
+    match keys.split_first() {
+        Some((key, rest)) => problems.at_key(key, |problems| at(rest, index, problems, look)),
+        None => problems.at_index(index, look),
+    }
+}
+
+/// What `read` makes of the part `key` of each route, in order.
+fn of_routes<T>(
+    raw: &raw::Policy,
+    key: &str,
+    problems: &mut Problems,
+    read: impl Fn(&raw::Route, &mut Problems) -> Option<T>,
+) -> Vec<Option<T>> {
+    let routes = raw.routes.iter().flat_map(|routes| &routes.0);
+    let mut made = Vec::new();
+    for (index, route) in routes {
+        at(&["routes"], *index, problems, |problems| {
+            made.push(problems.at_key(key, |problems| read(route, problems)));
+        });
+    }
+    made
+}
+
 /// Says that there are too many of something.
 fn at_most(most: usize, there: usize, problems: &mut Problems) {
     if there > most {

@@ -1,7 +1,7 @@
 //! With `report: {outcomes: false}` nothing is seen of the answers, so whatever lives by them is
 //! refused: a gate that nobody feeds and somebody believes in is worse than none.
 
-use super::own::at;
+use super::at;
 use crate::policy::problem::Problems;
 use crate::policy::raw::{LongLived, Policy, Route};
 

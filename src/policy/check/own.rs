@@ -1,6 +1,7 @@
 //! At an edge the filter's own headers and baggage member are gone before anything is decided, so
 //! whatever asks for them would never hold: it is refused.
 
+use super::at;
 use crate::assign::Trust;
 use crate::assign::carry::{MEMBER, OWN_PREFIX};
 use crate::policy::decode::List;
@@ -94,17 +95,4 @@ fn gone(key: &str, problems: &mut Problems) {
             WRITE,
         );
     });
-}
-
-/// Runs `look` at element `index` of the list below `keys`.
-pub(super) fn at(
-    keys: &[&str],
-    index: usize,
-    problems: &mut Problems,
-    look: impl FnOnce(&mut Problems),
-) {
-    match keys.split_first() {
-        Some((key, rest)) => problems.at_key(key, |problems| at(rest, index, problems, look)),
-        None => problems.at_index(index, look),
-    }
 }

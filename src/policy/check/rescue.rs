@@ -1,6 +1,6 @@
 //! Rescues: what is answered by stable after all.
 
-use super::{at_most, wait};
+use super::{at_most, of_routes, wait};
 use crate::health::outcome::Errors;
 use crate::health::statuses::{GrpcSet, StatusSet};
 use crate::policy::decode::{nearest, quoted};
@@ -21,16 +21,10 @@ const ROUTE_TIMEOUT: u64 = 15_000;
 
 /// The rescue of each route, in order.
 pub fn rescues(raw: &raw::Policy, problems: &mut Problems) -> Vec<Option<Settings>> {
-    let routes = raw.routes.iter().flat_map(|routes| &routes.0);
-    let rescue = |(index, route): &(usize, raw::Route)| {
-        let rescue = route.rescue.as_ref()?;
+    of_routes(raw, "rescue", problems, |route, problems| {
         let has_variants = route.variants.as_ref().is_some_and(|of| !of.0.is_empty());
-        let read = |problems: &mut Problems| rescue_of(rescue, has_variants, problems);
-        Some(problems.at_key("routes", |problems| {
-            problems.at_index(*index, |problems| problems.at_key("rescue", read))
-        }))
-    };
-    routes.map(rescue).collect()
+        Some(rescue_of(route.rescue.as_ref()?, has_variants, problems))
+    })
 }
 
 fn rescue_of(raw: &raw::Rescue, has_variants: bool, problems: &mut Problems) -> Settings {

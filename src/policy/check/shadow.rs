@@ -1,6 +1,6 @@
 //! Shadows: what is copied of each route, what that may cost, and how answers are compared.
 
-use super::{at_most, condition, wait};
+use super::{at_most, condition, of_routes, wait};
 use crate::assign::hash::murmur3_x86_32;
 use crate::policy::Shadow;
 use crate::policy::decode::Whole;
@@ -27,17 +27,11 @@ const BODIES: usize = 3;
 
 /// The shadow of each route, in order.
 pub fn shadows(raw: &raw::Policy, problems: &mut Problems) -> Vec<Option<Shadow>> {
-    let routes = raw.routes.iter().flat_map(|routes| &routes.0);
-    let shadow = |(index, route): &(usize, raw::Route)| {
-        let shadow = route.shadow.as_ref()?;
+    of_routes(raw, "shadow", problems, |route, problems| {
         let revision = route.gate.as_ref().and_then(|gate| gate.revision.as_ref());
         let revision = revision.map_or("", |text| text.0.as_str());
-        let read = |problems: &mut Problems| shadow_of(shadow, revision, problems);
-        Some(problems.at_key("routes", |problems| {
-            problems.at_index(*index, |problems| problems.at_key("shadow", read))
-        }))
-    };
-    routes.map(shadow).collect()
+        Some(shadow_of(route.shadow.as_ref()?, revision, problems))
+    })
 }
 
 /// The shadow of a route whose gate has this revision.

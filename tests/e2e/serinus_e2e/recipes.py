@@ -6,6 +6,7 @@ after `$`, of which `curl -i` is done here as curl would, to the proxy of a test
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import yaml
 from . import paths
 from .client import Answer, Client
 from .config import Config, connection_manager
+from .policies import Json
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What no two answers have in common.
@@ -45,6 +47,15 @@ def shown(page: str) -> Iterator[tuple[list[str], str]]:
                 command = command.removesuffix("\\\n") + lines.pop(0)
             if command.startswith("curl "):
                 yield shlex.split(command), "".join(lines).strip()
+
+
+def with_share(policy: Json, share: str, **gate: object) -> Json:
+    """A page's policy with this share, and with other settings of the gate."""
+    changed = copy.deepcopy(policy)
+    route = changed["routes"][0]
+    route["variants"][0]["share"] = share
+    route["gate"] |= gate
+    return changed
 
 
 def follow(page: str, count: int, client: Client) -> None:
