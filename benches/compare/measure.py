@@ -18,6 +18,9 @@ from .processes import Envoy, drive, envoy, processors
 
 # Requests of a run that are measured: with 20 rounds, 100,000 of each configuration.
 RUN = 5_000
+# The rounds are spread over so many Envoys. Where a process happens to have a listener's memory and
+# code makes several per cent of a request, the same in all rounds of that process.
+PROCESSES = 5
 IDLE_SECONDS = 4.0
 
 
@@ -39,6 +42,15 @@ class Series:
         self.requests += result["requests"]
         self.failures += result["failures"]
         self.canary += result["canary"]
+
+    def spent(self, result: dict[str, Any], foreign: float) -> None:
+        """A run in a closed loop. The ticks of all configurations' VMs go on meanwhile: what others
+        spend on theirs (`foreign`, in ns a second) is taken off."""
+        self.took(result)
+        spent, off = result["spent_ns"], foreign * result["seconds"]
+        self.workers.append((of_workers(spent) - off) / result["requests"] / 1e3)
+        self.process.append((sum(spent.values()) - off) / result["requests"] / 1e3)
+        self.throughput.append(result["requests"] / result["seconds"])
 
 
 @dataclass
@@ -84,52 +96,44 @@ def rounds(
     warm: int,
     own_idle: dict[str, float],
 ) -> dict[str, Series]:
-    """Processor time and throughput in a closed loop, then latencies at a fixed rate.
-
-    The ticks of all configurations' VMs go on while one of them is measured. They are taken off,
-    and the configuration's own (`own_idle`, in ms a second) put back.
-    """
+    """Processor time and throughput in a closed loop, then latencies at a fixed rate."""
     pins = processors() if concurrency == 1 else None
     here, there = pins if pins else (None, None)
     compared = all_of_them()
     series = {one.key: Series() for one in compared}
     order = random.Random(7)
-    with envoy(compared, ups, folder, concurrency, here) as process:
-        for one in compared:
-            drive(process.ports[one.key], warm, processor=there)
-        background = idle(process)[0]
-        for number in range(count):
-            for one in order.sample(compared, len(compared)):
-                result = drive(
-                    process.ports[one.key], RUN, process.pid, seed=number + 1, processor=there
-                )
-                taken_off = background - own_idle[one.key] * 1e6
-                took = series[one.key]
-                took.took(result)
-                spent = result["spent_ns"]
-                off = taken_off * result["seconds"]
-                took.workers.append((of_workers(spent) - off) / result["requests"] / 1e3)
-                took.process.append((sum(spent.values()) - off) / result["requests"] / 1e3)
-                took.throughput.append(result["requests"] / result["seconds"])
-            print(f"  concurrency {concurrency}: round {number + 1} of {count}", flush=True)
-        slowest = min(statistics.median(one.throughput) for one in series.values())
-        rate = round(slowest / 2, -2)
-        for number in range(max(count // 2, 2)):
-            for one in order.sample(compared, len(compared)):
-                result = drive(
-                    process.ports[one.key],
-                    RUN,
-                    rate=rate,
-                    connections=64,
-                    seed=number + 1,
-                    processor=there,
-                )
-                took = series[one.key]
-                took.took(result)
-                took.p50.append(result["p50_ns"] / 1e3)
-                took.p99.append(result["p99_ns"] / 1e3)
-        check_unhurt(process)
+    processes = min(PROCESSES, count)
+    for part in range(processes):
+        order.shuffle(compared)
+        with envoy(compared, ups, folder, concurrency, here) as process:
+            for one in compared:
+                drive(process.ports[one.key], warm, processor=there)
+            background = idle(process)[0]
+            for number in range(part, count, processes):
+                for one in order.sample(compared, len(compared)):
+                    result = drive(
+                        process.ports[one.key], RUN, process.pid, seed=number + 1, processor=there
+                    )
+                    # Ticks of other configurations' VMs, in nanoseconds a second.
+                    foreign = background - own_idle[one.key] * 1e6
+                    series[one.key].spent(result, foreign)
+                print(f"  concurrency {concurrency}: round {number + 1} of {count}", flush=True)
+            if part == processes - 1:
+                slowest = min(statistics.median(one.throughput) for one in series.values())
+                rate = round(slowest / 2, -2)
+                for number in range(max(count // 2, 2)):
+                    for one in order.sample(compared, len(compared)):
+                        at_a_rate(series[one.key], process.ports[one.key], rate, number, there)
+            check_unhurt(process)
     return series
+
+
+def at_a_rate(series: Series, port: int, rate: float, number: int, pin: int | None = None) -> None:
+    """Latencies of a run whose requests come at a fixed rate."""
+    result = drive(port, RUN, rate=rate, connections=64, seed=number + 1, processor=pin)
+    series.took(result)
+    series.p50.append(result["p50_ns"] / 1e3)
+    series.p99.append(result["p99_ns"] / 1e3)
 
 
 def check_unhurt(process: Envoy) -> None:
@@ -149,10 +153,7 @@ def hang(ups: Upstreams, folder: Path, count: int, rate: float) -> dict[str, Any
             drive(process.ports[one.key], 2 * RUN)
         for number in range(count):
             for one in compared:
-                result = drive(process.ports[one.key], RUN, rate=rate, connections=64, seed=number)
-                series[one.key].took(result)
-                series[one.key].p50.append(result["p50_ns"] / 1e3)
-                series[one.key].p99.append(result["p99_ns"] / 1e3)
+                at_a_rate(series[one.key], process.ports[one.key], rate, number)
             memory.append(process.memory())
         check_unhurt(process)
     return {"series": series, "titles": {one.key: one.title for one in compared}, "memory": memory}
