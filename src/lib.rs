@@ -46,6 +46,8 @@ mod bounds;
 pub mod bucket;
 pub mod gate;
 pub mod health;
+#[cfg(any(test, all(feature = "plugin", target_arch = "wasm32")))]
+mod numbered;
 #[cfg(all(feature = "plugin", target_arch = "wasm32"))]
 mod plugin;
 pub mod policy;

@@ -24,6 +24,28 @@ pub struct Request<'r> {
     find_source: &'r dyn Fn() -> Option<IpAddr>,
 }
 
+/// The values of all lines of one name.
+#[derive(Debug, Clone)]
+pub struct Values<'r, 'n> {
+    lines: std::slice::Iter<'r, Header<'r>>,
+    /// In lower case.
+    name: &'n [u8],
+}
+
+impl<'r> Iterator for Values<'r, '_> {
+    type Item = &'r [u8];
+
+    /// Most names differ in length already, which is seen without a call.
+    fn next(&mut self) -> Option<&'r [u8]> {
+        for (line, value) in self.lines.by_ref() {
+            if line.len() == self.name.len() && line.eq_ignore_ascii_case(self.name) {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
 /// One of 64 bits that tells names apart, in any case, by length and last letter.
 #[inline(always)]
 fn place(name: &[u8]) -> u64 {
@@ -81,15 +103,13 @@ impl<'r> Request<'r> {
     }
 
     /// The values of the lines named `name` (in lower case), in order.
-    pub fn header<'n>(&self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n> {
-        let lines = match self.names & place(name.as_bytes()) {
-            0 => &[],
-            _ => self.headers,
+    pub fn header<'n>(&self, name: &'n str) -> Values<'r, 'n> {
+        let name = name.as_bytes();
+        let lines = match self.names & place(name) {
+            0 => [].iter(),
+            _ => self.headers.iter(),
         };
-        lines
-            .iter()
-            .filter(move |(line, _)| line.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| *value)
+        Values { lines, name }
     }
 
     /// The method, as sent.

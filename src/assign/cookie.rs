@@ -87,6 +87,7 @@ impl IssueCookie {
     }
 
     /// The id that the caller holds: the first cookie of this name that is well-formed.
+    #[inline(never)]
     pub fn held<'r>(&self, request: &Request<'r>) -> Option<&'r [u8]> {
         read::cookie::all(request, &self.name).find(|value| well_formed(value))
     }

@@ -196,6 +196,20 @@ fn decide_in<'p>(
     {
         return Decision::of(route, side, Reason::Carried).gated(gates, slot);
     }
+    if route.rules.is_empty() {
+        return by_share(route, request, circumstances);
+    }
+    by_rules(route, request, circumstances)
+}
+
+#[inline(never)]
+fn by_rules<'p>(
+    route: &'p Route,
+    request: &Request<'_>,
+    circumstances: &mut Circumstances<'_>,
+) -> Decision<'p> {
+    let gates = circumstances.gates;
+    let slot = || route.slot_of(request);
     let ruling = rule(&route.rules, request);
     let mut decision = match ruling.decided {
         Some((rule, forced)) if rule.even_shut => by_rule(route, rule, forced),
@@ -208,6 +222,7 @@ fn decide_in<'p>(
 
 /// What a hop before chose for this route, or for the one it follows. A variant that the route
 /// does not know is no choice.
+#[inline(never)]
 fn carried(route: &Route, request: &Request<'_>) -> Option<Side> {
     let names = [Some(&route.name), route.follow.as_ref()];
     let variant = names
@@ -217,6 +232,7 @@ fn carried(route: &Route, request: &Request<'_>) -> Option<Side> {
     route.side(&variant)
 }
 
+#[inline(never)]
 fn by_maintenance<'p>(route: &'p Route, diverted: Diverted<'p>) -> Decision<'p> {
     let (side, respond) = match diverted {
         Diverted::Away(answer) => (Side::Stable, Some(answer)),
@@ -276,6 +292,14 @@ fn find_key<'p, 'r>(
             return Some((source, value, None));
         }
     }
+    issue_key(route, circumstances)
+}
+
+#[inline(never)]
+fn issue_key<'p, 'r>(
+    route: &'p Route,
+    circumstances: &mut Circumstances<'_>,
+) -> Option<Key<'p, 'r>> {
     let (source, cookie) = route.keys.iter().find_map(|source| match source {
         KeySource::IssueCookie(cookie) => Some((source, cookie)),
         _ => None,

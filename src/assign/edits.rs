@@ -3,7 +3,7 @@
 use super::carry::{self, ROUTE_HEADER, VARIANT_HEADER};
 use super::decide::{Decision, Reason};
 use super::flags::FLAGS_HEADER;
-use super::route::Side;
+use super::route::{Route, Side, Variant};
 use super::{Assigner, Mode, Trust};
 use crate::request::Request;
 use std::borrow::Cow;
@@ -25,10 +25,8 @@ pub fn strip<'a>(request: &Request<'a>, trust: Trust) -> Edits<'a> {
         return edits;
     }
     edits.remove = carry::own_headers(request);
-    match carry::without_member(request) {
-        None => {}
-        Some(rest) if rest.is_empty() => edits.remove.push(b"baggage"),
-        Some(rest) => edits.replace("baggage", Cow::Owned(rest)),
+    if request.header("baggage").next().is_some() {
+        edits.strip_member(request);
     }
     edits
 }
@@ -58,43 +56,68 @@ impl<'a> Edits<'a> {
             return;
         }
         if let Some(route) = decision.route {
-            self.tell(
-                request,
-                decision.side,
-                route.side_name(decision.side),
-                &route.name,
-            );
-            // Headers of a rule whose variant was not reached are for that variant.
-            let rule = decision.rule.filter(|_| decision.reason == Reason::Rule);
-            for rule in decision.passed.iter().copied().chain(rule) {
-                self.set_all(&rule.set_headers);
+            self.tell(request, route, decision.side);
+            if decision.rule.is_some() || !decision.passed.is_empty() {
+                self.by_rules(decision);
             }
             if let Some(variant) = route.variant(decision.side) {
-                self.set_all(&variant.set_headers);
-                let rewrite = variant.rewrite.as_ref();
-                if let Some(target) = rewrite.and_then(|rewrite| rewrite.apply(request.target())) {
-                    self.set.push((":path", Cow::Owned(target)));
-                }
+                self.for_variant(request, variant);
             }
         }
+        if !decision.flags.given.is_empty() {
+            let line = decision.flags.header().into_bytes();
+            self.replace(FLAGS_HEADER, Cow::Owned(line));
+        }
+        if assigner.baggage {
+            self.carry_on(request, decision, assigner.trust);
+        }
+    }
+
+    #[inline(never)]
+    fn strip_member(&mut self, request: &Request<'_>) {
+        match carry::without_member(request) {
+            None => {}
+            Some(rest) if rest.is_empty() => self.remove.push(b"baggage"),
+            Some(rest) => self.replace("baggage", Cow::Owned(rest)),
+        }
+    }
+
+    /// Headers of a rule whose variant was not reached are for that variant.
+    #[inline(never)]
+    fn by_rules(&mut self, decision: &Decision<'a>) {
+        let rule = decision.rule.filter(|_| decision.reason == Reason::Rule);
+        for rule in decision.passed.iter().copied().chain(rule) {
+            self.set_all(&rule.set_headers);
+        }
+    }
+
+    #[inline(never)]
+    fn for_variant(&mut self, request: &Request<'a>, variant: &'a Variant) {
+        self.set_all(&variant.set_headers);
+        let rewrite = variant.rewrite.as_ref();
+        if let Some(target) = rewrite.and_then(|rewrite| rewrite.apply(request.target())) {
+            self.set.push((":path", Cow::Owned(target)));
+        }
+    }
+
+    #[inline(never)]
+    fn carry_on(&mut self, request: &Request<'_>, decision: &Decision<'_>, trust: Trust) {
         let flags = &decision.flags;
-        if !flags.given.is_empty() {
-            self.replace(FLAGS_HEADER, Cow::Owned(flags.header().into_bytes()));
+        if decision.route.is_none() && flags.given.is_empty() {
+            return;
         }
-        if assigner.baggage && (decision.route.is_some() || !flags.given.is_empty()) {
-            let keep = assigner.trust == Trust::Mesh;
-            let of_route = decision
-                .route
-                .map(|route| (route.name.as_str(), route.side_name(decision.side)));
-            let line = carry::with_member(request, of_route, flags.all(), keep);
-            self.replace("baggage", Cow::Owned(line));
-        }
+        let of_route = decision
+            .route
+            .map(|route| (route.name.as_str(), route.side_name(decision.side)));
+        let line = carry::with_member(request, of_route, flags.all(), trust == Trust::Mesh);
+        self.replace("baggage", Cow::Owned(line));
     }
 
     /// Tells the mesh the side. Stable is told by silence: a request that stays there goes on as it
     /// came, and Envoy need not select its route again.
-    fn tell(&mut self, request: &Request<'a>, side: Side, variant: &'a str, route: &'a str) {
-        for (name, value) in [(VARIANT_HEADER, variant), (ROUTE_HEADER, route)] {
+    fn tell(&mut self, request: &Request<'a>, route: &'a Route, side: Side) {
+        let variant = route.side_name(side);
+        for (name, value) in [(VARIANT_HEADER, variant), (ROUTE_HEADER, &route.name)] {
             match side {
                 Side::Variant(_) => self.replace(name, Cow::Borrowed(value.as_bytes())),
                 Side::Stable => self.remove_all(request, name),

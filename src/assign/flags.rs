@@ -156,6 +156,7 @@ impl Told<'_> {
 
 /// Decides `flags` for `request`. `issued` is the cookie that the route gives out with it, which is
 /// as good a key as if the caller had sent it.
+#[inline(never)]
 pub fn decide<'p>(
     flags: &'p [Flag],
     request: &Request<'_>,

@@ -42,19 +42,26 @@ impl KeySource {
                 Cow::Borrowed(request.header(name).find(|line| !line.is_empty())?)
             }
             Self::Cookie(name) => Cow::Borrowed(read::cookie::cookie(request, name)?),
-            Self::JwtClaim { claim, header } => Cow::Owned(
-                request
-                    .header(header)
-                    .find_map(|line| read::jwt::claim(line, claim))?
-                    .into_bytes(),
-            ),
+            Self::JwtClaim { claim, header } => Cow::Owned(claimed(request, header, claim)?),
             Self::Query(name) => read::query::parameter(request, name)?,
             Self::Baggage(name) => read::baggage::member(request, name)?,
-            Self::ClientIp => Cow::Owned(request.source()?.to_string().into_bytes()),
+            Self::ClientIp => Cow::Owned(client_ip(request)?),
             Self::IssueCookie(cookie) => Cow::Borrowed(cookie.held(request)?),
         };
         (!value.is_empty()).then_some(value)
     }
+}
+
+#[inline(never)]
+fn claimed(request: &Request<'_>, header: &str, claim: &str) -> Option<Vec<u8>> {
+    let mut lines = request.header(header);
+    let claim = lines.find_map(|line| read::jwt::claim(line, claim))?;
+    Some(claim.into_bytes())
+}
+
+#[inline(never)]
+fn client_ip(request: &Request<'_>) -> Option<Vec<u8>> {
+    Some(request.source()?.to_string().into_bytes())
 }
 
 /// The source's kind and name, never its value: `header:x-user-id`, `clientIp`.

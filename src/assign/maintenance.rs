@@ -44,6 +44,7 @@ pub enum Diverted<'p> {
 
 impl Maintenance {
     /// What becomes of `request`; nothing if it goes on as ever.
+    #[inline(never)]
     pub fn diverts(&self, request: &Request<'_>) -> Option<Diverted<'_>> {
         if !self.enabled || self.unless.iter().any(|one| one.holds(request)) {
             return None;

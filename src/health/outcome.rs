@@ -273,6 +273,7 @@ impl Ended<'_> {
 
     /// By Envoy's words (`ResponseCodeDetailValues`, and the filters' own). What is made by the
     /// proxy and not known here is not the version's; nothing where the words leave it open.
+    #[inline(never)]
     fn by_details(&self, details: &[u8]) -> Option<Maker> {
         let end = details.iter().position(|byte| matches!(byte, b'{' | b'('));
         let word = end.and_then(|end| details.get(..end)).unwrap_or(details);

@@ -52,6 +52,7 @@ impl Copied {
     }
 
     /// The next `size` bytes of the request's body.
+    #[inline(never)]
     pub fn request_chunk(&mut self, in_force: &InForce, size: usize) {
         let State::Gathering(id) = self.state else {
             return;
@@ -82,6 +83,7 @@ impl Copied {
     }
 
     /// The request has come to its end, and its copy is sent.
+    #[inline(never)]
     pub fn request_ended(&mut self, in_force: &InForce) {
         let State::Gathering(id) = self.state else {
             return;
@@ -108,6 +110,7 @@ impl Copied {
     }
 
     /// The answer's headers go by.
+    #[inline(never)]
     pub fn response_headers(&self, in_force: &InForce) {
         let Some(id) = self.id() else {
             return;
@@ -128,6 +131,7 @@ impl Copied {
     }
 
     /// The next `size` bytes of the answer's body go by.
+    #[inline(never)]
     pub fn response_chunk(&self, in_force: &InForce, size: usize) {
         let Some(id) = self.id() else {
             return;
@@ -144,6 +148,7 @@ impl Copied {
     }
 
     /// The answer's trailers go by.
+    #[inline(never)]
     pub fn response_trailers(&self, in_force: &InForce) {
         let Some(id) = self.id() else {
             return;
@@ -159,6 +164,7 @@ impl Copied {
 
     /// The request is over for its caller; `whole` says that its answer was seen to its end. Gives
     /// the access log's word for the copy.
+    #[inline(never)]
     pub fn end(self, in_force: &InForce, policy: &Policy, whole: bool) -> String {
         let id = match self.state {
             State::Gathering(id) | State::Sent(id) => id,

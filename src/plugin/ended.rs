@@ -20,10 +20,11 @@ use crate::health::callers::Caller;
 use crate::health::clock::{Micros, Started};
 use crate::health::counters::Request;
 use crate::health::flags::Flags;
-use crate::health::outcome::{Asked, Ended, Outcome, wants_details};
+use crate::health::outcome::{Asked, Ended, Errors, Outcome, wants_details};
 use crate::health::statuses::{GrpcStatus, Status};
 use crate::policy::Policy;
 use crate::request::address;
+use crate::rescue::Rescued;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -79,22 +80,10 @@ impl Watched {
         let rescue = rescue.and_then(|rescue| rescue.end(in_force, self.route, self.side));
         let (failed, rescued) = rescue.unzip();
         let outcome = self.count(in_force, policy, settings, failed);
-        let copied = self.copied.take().map(|copied| {
-            let word = copied.end(in_force, policy, self.whole);
-            format!(" shadow={word}")
-        });
-        if let Some(field) = &self.field {
-            let mark = match policy.assigner.mode {
-                Mode::Observe => OBSERVED,
-                Mode::Enforce | Mode::Bypass => DECIDED,
-            };
-            let copied = copied.unwrap_or_default();
-            let mut field = format!("{field} outcome={}{copied}", outcome.as_str());
-            if let Some(rescued) = rescued {
-                field.push_str(" rescue=");
-                field.push_str(rescued.word());
-            }
-            note(in_force, host::set_property(mark, field.as_bytes()));
+        let copied = self.copied.take();
+        let copied = copied.map(|copied| copied.end(in_force, policy, self.whole));
+        if let Some(field) = self.field.take() {
+            tell(in_force, policy, field, outcome, copied, rescued);
         }
     }
 
@@ -108,6 +97,11 @@ impl Watched {
     /// instead.
     pub fn rescue(&mut self, in_force: &InForce) -> Option<u32> {
         let rescue = self.rescue.take()?;
+        self.answer_begins(in_force, *rescue)
+    }
+
+    #[inline(never)]
+    fn answer_begins(&mut self, in_force: &InForce, rescue: Rescue) -> Option<u32> {
         let policy = in_force.policy.as_ref()?;
         let settings = policy.rescue(self.route)?;
         let failed = |status| Failed {
@@ -132,6 +126,7 @@ impl Watched {
 
     /// Ends the stream, once, if the gate of its variant is shut by now and it is of the kind that is
     /// not waited for. Until then this costs no host call.
+    #[inline(never)]
     pub fn end_if_shut(&mut self, in_force: &InForce) -> Action {
         let Side::Variant(variant) = self.side else {
             return Action::Continue;
@@ -209,10 +204,7 @@ impl Watched {
     fn caller(&self, in_force: &InForce, outcome: Outcome) -> Option<Caller> {
         let matters = outcome.is_error() || self.side != Side::Stable;
         match self.caller {
-            None if matters => {
-                let source = address(&property(in_force, SOURCE)?)?;
-                Some(Caller::of(&network(source)))
-            }
+            None if matters => by_network(in_force),
             caller => caller,
         }
     }
@@ -246,26 +238,33 @@ impl Told {
             return Self::default();
         }
         let errors = &settings.errors;
-        let status = number(in_force, "response\0code").map(Status::of);
-        let fine = watched.whole && !wants_details(status, Flags::default(), errors);
-        let flags = match fine {
-            true => Flags::default(),
-            false => Flags(number(in_force, "response\0flags").unwrap_or(0)),
+        let mut told = Self {
+            status: number(in_force, "response\0code").map(Status::of),
+            ..Self::default()
         };
-        let details = wants_details(status, flags, errors)
-            .then(|| property(in_force, "response\0code_details"))
-            .flatten();
-        let grpc_status = watched
-            .is_grpc
-            .then(|| number(in_force, "response\0grpc_status"))
-            .flatten()
-            .map(|status| GrpcStatus(u32::try_from(status).unwrap_or(u32::MAX)));
-        Self {
-            status,
-            flags,
-            details,
-            grpc_status,
+        let fine = watched.whole && !wants_details(told.status, told.flags, errors);
+        if !fine {
+            told.ask_why(in_force, errors);
         }
+        if watched.is_grpc {
+            told.ask_grpc(in_force);
+        }
+        told
+    }
+
+    #[inline(never)]
+    fn ask_why(&mut self, in_force: &InForce, errors: &Errors) {
+        self.flags = Flags(number(in_force, "response\0flags").unwrap_or(0));
+        if wants_details(self.status, self.flags, errors) {
+            self.details = property(in_force, "response\0code_details");
+        }
+    }
+
+    #[inline(never)]
+    fn ask_grpc(&mut self, in_force: &InForce) {
+        let status = number(in_force, "response\0grpc_status");
+        let status = status.map(|status| u32::try_from(status).unwrap_or(u32::MAX));
+        self.grpc_status = status.map(GrpcStatus);
     }
 }
 
@@ -275,9 +274,45 @@ fn attempts(in_force: &InForce) -> u32 {
     attempts.map_or(1, |attempts| u32::try_from(attempts).unwrap_or(u32::MAX))
 }
 
+#[inline(never)]
 fn bytes(in_force: &InForce) -> (u64, u64) {
     let of = |path| number(in_force, path).unwrap_or(0);
     (of("request\0total_size"), of("response\0total_size"))
+}
+
+/// Tells access logs what a request came to.
+#[inline(never)]
+fn tell(
+    in_force: &InForce,
+    policy: &Policy,
+    mut field: String,
+    outcome: Outcome,
+    copied: Option<String>,
+    rescued: Option<Rescued>,
+) {
+    let mark = match policy.assigner.mode {
+        Mode::Observe => OBSERVED,
+        Mode::Enforce | Mode::Bypass => DECIDED,
+    };
+    let parts = [
+        (" outcome=", Some(outcome.as_str())),
+        (" shadow=", copied.as_deref()),
+        (" rescue=", rescued.map(Rescued::word)),
+    ];
+    for (name, word) in parts {
+        if let Some(word) = word {
+            field.push_str(name);
+            field.push_str(word);
+        }
+    }
+    note(in_force, host::set_property(mark, field.as_bytes()));
+}
+
+/// Who sent a request without a key: its network.
+#[inline(never)]
+fn by_network(in_force: &InForce) -> Option<Caller> {
+    let source = address(&property(in_force, SOURCE)?)?;
+    Some(Caller::of(&network(source)))
 }
 
 fn number(in_force: &InForce, path: &str) -> Option<u64> {

@@ -77,9 +77,21 @@ impl Experiments {
         decision: &Decision<'_>,
         now: Millis,
     ) -> Option<Exposed> {
+        let series = self.of(decision.route?.id.0)?;
+        self.exposed(series, policy, request, decision, now)
+    }
+
+    #[inline(never)]
+    fn exposed(
+        &self,
+        series: &Series,
+        policy: &Policy,
+        request: &Request<'_>,
+        decision: &Decision<'_>,
+        now: Millis,
+    ) -> Option<Exposed> {
         let route = decision.route.filter(|_| is_exposure(decision.reason))?;
         let experiment = policy.experiment(route.id.0)?;
-        let series = self.of(route.id.0)?;
         series.side(decision.side)?.first()?.count(1);
         if let Some(unlogged) = &series.unlogged
             && policy.assigner.mode == Mode::Enforce
@@ -96,6 +108,7 @@ impl Experiments {
     }
 
     /// Counts the goals that an exposure of `route` met.
+    #[inline(never)]
     pub fn ended(
         &self,
         policy: &Policy,

@@ -11,24 +11,33 @@
 use super::host::Action;
 use super::root::Root;
 use super::stream::Stream;
+use crate::numbered::Numbered;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 /// All that the host has made and not yet deleted, by its numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Contexts {
     /// One for each policy that still has requests: few, and a second kind of map would be kilobytes
     /// of the filter.
     roots: Vec<(u32, Root)>,
-    streams: BTreeMap<u32, Stream>,
+    streams: Numbered<Stream>,
     /// Calls under way for a stream, by their tokens: as many as a second's rescues and their
     /// time-out allow.
     rescues: Vec<(u32, u32)>,
 }
 
 impl Contexts {
-    fn place(&self, root: u32) -> Option<usize> {
-        self.roots.iter().position(|(id, _)| *id == root)
+    /// Takes a root away.
+    #[inline(never)]
+    fn remove_root(&mut self, id: u32) -> Option<Root> {
+        let place = self.roots.iter().position(|(known, _)| *known == id)?;
+        Some(self.roots.swap_remove(place).1)
+    }
+
+    /// Nobody waits for the calls of this stream any more.
+    #[inline(never)]
+    fn forget_rescues(&mut self, stream: u32) {
+        self.rescues.retain(|(_, waiting)| *waiting != stream);
     }
 
     fn root(&mut self, id: u32) -> Option<&mut Root> {
@@ -38,7 +47,13 @@ impl Contexts {
 }
 
 thread_local! {
-    static CONTEXTS: RefCell<Contexts> = RefCell::default();
+    static CONTEXTS: RefCell<Contexts> = const {
+        RefCell::new(Contexts {
+            roots: Vec::new(),
+            streams: Numbered::new(),
+            rescues: Vec::new(),
+        })
+    };
 }
 
 fn with<T>(call: impl FnOnce(&mut Contexts) -> T) -> Option<T> {
@@ -54,7 +69,7 @@ fn root<T>(id: u32, call: impl FnOnce(&mut Root) -> T) -> Option<T> {
 }
 
 fn stream<T>(id: u32, call: impl FnOnce(&mut Stream) -> T) -> Option<T> {
-    with(|contexts| contexts.streams.get_mut(&id).map(call)).flatten()
+    with(|contexts| contexts.streams.get_mut(id).map(call)).flatten()
 }
 
 fn action(of: Option<Action>) -> u32 {
@@ -89,9 +104,7 @@ extern "C" fn proxy_on_context_create(id: u32, root: u32) {
                 contexts.streams.insert(id, stream);
             }
             None => {
-                if let Some(place) = contexts.place(id) {
-                    contexts.roots.swap_remove(place);
-                }
+                contexts.remove_root(id);
                 contexts.roots.push((id, Root::default()));
             }
         },
@@ -167,14 +180,21 @@ extern "C" fn proxy_on_log(id: u32) {
 /// exported: a request would pay for it.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(id: u32) {
-    // What is deleted may have counts to hand on: not while the contexts are taken.
-    let gone = with(|contexts| {
-        let root = contexts.place(id);
-        let root = root.map(|place| contexts.roots.swap_remove(place));
-        contexts.rescues.retain(|(_, stream)| *stream != id);
-        (contexts.streams.remove(&id), root)
+    let stream = with(|contexts| {
+        if !contexts.rescues.is_empty() {
+            contexts.forget_rescues(id);
+        }
+        contexts.streams.remove(id)
     });
-    if let Some((_, Some((_, root)))) = gone {
+    if let Some(None) = stream {
+        root_deleted(id);
+    }
+}
+
+/// It may have counts to hand on: not while the contexts are taken.
+#[inline(never)]
+fn root_deleted(id: u32) {
+    if let Some(Some(root)) = with(|contexts| contexts.remove_root(id)) {
         root.done();
     }
 }

@@ -45,6 +45,7 @@ impl FlagStats {
     }
 
     /// Counts the flags of a request.
+    #[inline(never)]
     pub fn count(&self, told: &Told<'_>) {
         for (series, given) in self.0.iter().zip(&told.given) {
             if let Some(value) = series.values.get(given.value) {

@@ -274,15 +274,15 @@ impl Pairs {
         }
         let (count, rest) = number(&self.0)?;
         let (mut sizes, mut text) = rest.split_at_checked(count.checked_mul(8)?)?;
-        let mut lines = Vec::with_capacity(count);
-        for _ in 0..count {
+        let mut lines: Vec<Header<'_>> = vec![(&[], &[]); count];
+        for line in &mut lines {
             let (name_size, after) = number(sizes)?;
             let (value_size, after) = number(after)?;
             sizes = after;
             let (name, after) = ended(text, name_size)?;
             let (value, after) = ended(after, value_size)?;
             text = after;
-            lines.push((name, value));
+            *line = (name, value);
         }
         Some(lines)
     }

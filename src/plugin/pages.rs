@@ -5,16 +5,21 @@ use super::root::InForce;
 use super::stream::note;
 use super::watch;
 use crate::policy::Policy;
-use crate::report::page::{self, Answer, Asked};
-use crate::request::Header;
+use crate::report::page::{self, Answer, Asked, Page};
+use crate::request::{Header, Request};
 
 const HEADERS: [Header<'static>; 2] = [
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
 ];
 
-/// Answers with a page; says whether the host did. If it can't, the request is to go on as any other.
-pub fn serve(in_force: &InForce, policy: &Policy, asked: Asked) -> bool {
+/// Answers `request` if it asks for a page; says whether the host did. If it can't, the request is to
+/// go on as any other.
+#[inline(never)]
+pub fn serve(in_force: &InForce, policy: &Policy, page: &Page, request: &Request<'_>) -> bool {
+    let Some(asked) = page.asked(request) else {
+        return false;
+    };
     let known = in_force.name_and_version();
     let answer = match asked {
         Asked::Health => page::health(known, in_force.rejected.is_some()),

@@ -97,6 +97,7 @@ impl Rescues {
 
 /// The rescue that a request may need, and whether it can have one. There is nobody to rescue where
 /// nothing is enforced, or stable answers; nor in maintenance, where a variant stands in for stable.
+#[inline(never)]
 pub fn chance<'p>(
     policy: &'p Policy,
     request: &Request<'_>,
@@ -111,12 +112,13 @@ pub fn chance<'p>(
 }
 
 /// Gives a request that can be rescued its deadline.
+#[inline(never)]
 pub fn set_deadline<'p>(
-    chance: Option<(&'p Settings, Chance)>,
+    (settings, chance): (&'p Settings, Chance),
     request: &Request<'_>,
     edits: &mut Edits<'p>,
 ) {
-    if let Some((settings, Chance::Open)) = chance
+    if chance == Chance::Open
         && let Some(deadline) = settings.deadline(request)
     {
         edits
@@ -149,6 +151,7 @@ pub struct Failed {
 
 impl Rescue {
     /// What is to be kept of a request with this chance; `decision` is made stable's for it.
+    #[inline(never)]
     pub fn ready<'a>(
         chance: Chance,
         assigner: &'a Assigner,
@@ -204,6 +207,7 @@ impl Rescue {
     }
 
     /// The request is over: what was known of its failure, and the access log's word.
+    #[inline(never)]
     pub fn end(self, in_force: &InForce, route: usize, side: Side) -> Option<(Failed, Rescued)> {
         let (failed, rescued) = match self {
             Self::Ready(..) | Self::HasBody => return None,

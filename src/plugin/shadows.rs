@@ -95,7 +95,19 @@ impl Shadows {
         request: &Request<'_>,
         now: Millis,
     ) -> Option<Copied> {
-        let when = &policy.shadow(route)?.when;
+        let shadow = policy.shadow(route)?;
+        self.draw(shadow, route, request, now)
+    }
+
+    #[inline(never)]
+    fn draw(
+        &self,
+        shadow: &Shadow,
+        route: usize,
+        request: &Request<'_>,
+        now: Millis,
+    ) -> Option<Copied> {
+        let when = &shadow.when;
         let mut random = || self.random.borrow_mut().u64(..);
         let holds = || all_hold(when, request);
         let begun = self.with(route, |shadow| {

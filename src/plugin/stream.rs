@@ -64,28 +64,34 @@ impl Stream {
 
     /// The request has come; `ends` says that it has no body.
     pub fn request_headers(&mut self, ends: bool) -> Action {
-        let Some(in_force) = self.in_force.clone() else {
+        // Taken out for the time of the call: a second owner would have to be counted in and out.
+        let Some(in_force) = self.in_force.take() else {
             return Action::Continue;
         };
+        let action = self.begin(&in_force, ends);
+        self.in_force = Some(in_force);
+        self.request_part(ends);
+        action
+    }
+
+    fn begin(&mut self, in_force: &InForce, ends: bool) -> Action {
         let pairs = host::headers(Map::Request);
         let Some(lines) = pairs.as_ref().ok().and_then(host::Pairs::lines) else {
             in_force.stats.host_error();
             return Action::Continue;
         };
-        let source = || address(&property(&in_force, SOURCE)?);
+        let source = || address(&property(in_force, SOURCE)?);
         let request = Request::new(&lines, &source);
         if let Some(policy) = &in_force.policy
-            && let Some(asked) = policy.page.as_ref().and_then(|page| page.asked(&request))
-            && pages::serve(&in_force, policy, asked)
+            && let Some(page) = &policy.page
+            && pages::serve(in_force, policy, page, &request)
         {
             return Action::Pause;
         }
-        if property(&in_force, DECIDED).is_some() {
+        if property(in_force, DECIDED).is_some() {
             return Action::Continue;
         }
-        let action = self.decide(&in_force, &request, ends);
-        self.request_part(ends);
-        action
+        self.decide(in_force, &request, ends)
     }
 
     /// More of the request's body has come, of `size` bytes; `ends` says that it was the last.
@@ -141,7 +147,9 @@ impl Stream {
             }
             State::Answering(answer) => std::mem::take(answer),
         };
-        if let Some(in_force) = &self.in_force {
+        if let Some(in_force) = &self.in_force
+            && !answer.is_empty()
+        {
             add(in_force, answer);
         }
         None
@@ -201,11 +209,7 @@ impl Stream {
 
     fn decide(&mut self, in_force: &InForce, request: &Request<'_>, ends: bool) -> Action {
         let Some(policy) = &in_force.policy else {
-            let _ = apply(in_force, &strip(request, Trust::Edge));
-            let decision = Decision::stable(Reason::NoPolicy);
-            in_force
-                .counting
-                .decided(&decision, Millis(0), &Passages::OPEN);
+            pass_without_policy(in_force, request);
             return Action::Continue;
         };
         let assigner = &policy.assigner;
@@ -219,18 +223,28 @@ impl Stream {
         let passages = in_force.obeyed.passages();
         let mut decision = assigner.decide(request, millis(now), &passages, &mut random);
         edits.enforce(assigner, request, &decision);
-        let chance = rescues::chance(policy, request, &decision, ends);
-        rescues::set_deadline(chance, request, &mut edits);
+        let chance = match decision.side {
+            Side::Stable => None,
+            Side::Variant(_) => rescues::chance(policy, request, &decision, ends),
+        };
+        if let Some(chance) = chance {
+            rescues::set_deadline(chance, request, &mut edits);
+        }
         if apply(in_force, &edits).is_none() {
             take_back(in_force);
             return Action::Continue;
         }
         in_force.counting.decided(&decision, millis(now), &passages);
-        in_force.stats.flags.count(&decision.flags);
+        if !decision.flags.given.is_empty() {
+            in_force.stats.flags.count(&decision.flags);
+        }
         let experiments = &in_force.stats.experiments;
         let exposed = experiments.decided(policy, request, &decision, millis(now));
         let field = tell(in_force, policy, &decision);
-        let answer = answer(in_force, policy, request, &decision, millis(now));
+        let answer = match (&decision.issued, &policy.explain) {
+            (None, None) => Answer::new(),
+            _ => answer(in_force, policy, request, &decision, millis(now)),
+        };
         let copied = copied(in_force, policy, request, &decision, millis(now));
         let respond = decision.respond;
         let watched = policy
@@ -259,6 +273,7 @@ impl Stream {
     }
 
     /// Answers from the proxy; if the host can't, the request goes on as stable.
+    #[inline(never)]
     fn reply(&mut self, in_force: &InForce, respond: &Respond) -> Action {
         match host::respond(
             respond.status,
@@ -278,6 +293,14 @@ impl Stream {
             }
         }
     }
+}
+
+#[inline(never)]
+fn pass_without_policy(in_force: &InForce, request: &Request<'_>) {
+    let _ = apply(in_force, &strip(request, Trust::Edge));
+    let decision = Decision::stable(Reason::NoPolicy);
+    let gates = &Passages::OPEN;
+    in_force.counting.decided(&decision, Millis(0), gates);
 }
 
 /// The time for what is decided by it. Before every ramp if the host has none to tell: what is in
@@ -353,6 +376,7 @@ fn apply(in_force: &InForce, edits: &Edits<'_>) -> Option<()> {
 }
 
 /// After a change that failed: the request goes on as stable, as far as the host lets it.
+#[inline(never)]
 fn take_back(in_force: &InForce) {
     for name in [VARIANT_HEADER, ROUTE_HEADER] {
         note(in_force, host::remove_header(Map::Request, name.as_bytes()));
@@ -381,6 +405,7 @@ pub fn property(in_force: &InForce, path: &str) -> Option<Vec<u8>> {
 }
 
 /// What the answer is to carry: an issued cookie, and the reason for a caller that may ask.
+#[inline(never)]
 fn answer(
     in_force: &InForce,
     policy: &Policy,
@@ -406,6 +431,7 @@ fn answer(
 }
 
 /// Adds lines to the answer.
+#[inline(never)]
 pub fn add(in_force: &InForce, own: Answer) {
     for (name, value) in own {
         let added = host::add_header(Map::Response, name.as_bytes(), &value);

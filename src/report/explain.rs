@@ -26,6 +26,7 @@ pub fn asks(request: &Request<'_>) -> bool {
 /// members that say nothing are left out, and `rule`, `flags` (`rec_engine:on:share,…`) and `mode`
 /// (unless it enforces) come where they matter. The share is that of the variant decided on, in parts per million, with what its gate keeps
 /// out taken off.
+#[inline(never)]
 pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis, gates: &Gates) -> String {
     let mut text = members(decision, "; ");
     if let Some(rule) = decision.rule {
@@ -54,6 +55,7 @@ pub fn explanation(decision: &Decision<'_>, mode: Mode, now: Millis, gates: &Gat
 
 /// `route=checkout variant=canary reason=share gate=open`, for access logs. The gate is the route's
 /// first that is not open, if there is one; a route without variants has none to tell of.
+#[inline(never)]
 pub fn log_field(decision: &Decision<'_>, gates: &Gates) -> String {
     let mut text = members(decision, " ");
     if let Some(route) = decision.route.filter(|route| !route.variants.is_empty()) {

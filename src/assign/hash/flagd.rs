@@ -20,6 +20,7 @@ use super::{Slot, murmur3_x86_32};
 pub const MAX_TOTAL: u64 = 0x7fff_ffff;
 
 /// The slot of `key` under the flag's key.
+#[inline(never)]
 pub fn slot(flag: &str, key: &[u8]) -> Slot {
     Slot::of_hash(hash(&[flag.as_bytes(), key]))
 }

@@ -76,9 +76,7 @@ impl Scheme {
             Self::Serinus { salt } => slot(salt, key),
             Self::Unleash { group } => unleash::slot(group, key),
             Self::Flagd { flag } => flagd::slot(flag, key),
-            Self::LaunchDarkly { flag, salt, seed } => {
-                launchdarkly::slot(launchdarkly::Prefix::new(flag, salt, *seed), key)
-            }
+            Self::LaunchDarkly { flag, salt, seed } => by_launchdarkly(flag, salt, *seed, key),
         }
     }
 
@@ -90,6 +88,11 @@ impl Scheme {
             Self::Serinus { .. } | Self::Flagd { .. } | Self::LaunchDarkly { .. } => 1,
         }
     }
+}
+
+#[inline(never)]
+fn by_launchdarkly(flag: &str, salt: &str, seed: Option<i64>, key: &[u8]) -> Slot {
+    launchdarkly::slot(launchdarkly::Prefix::new(flag, salt, seed), key)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub fn value(group: &str, id: &[u8], normalizer: NonZeroU32, seed: u32) -> u32 {
 }
 
 /// The slot of a gradual rollout's value: a multiple of [`SLOTS_PER_VALUE`].
+#[inline(never)]
 pub fn slot(group: &str, id: &[u8]) -> Slot {
     let value = value(group, id, PERCENT, ROLLOUT_SEED);
     Slot::saturating(value.saturating_sub(1).saturating_mul(SLOTS_PER_VALUE))
