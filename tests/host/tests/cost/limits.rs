@@ -21,8 +21,12 @@ pub struct Limit {
 
 /// All limits, by what they limit.
 #[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub struct Limits(BTreeMap<String, Limit>);
+pub struct Limits {
+    /// The most bytes of code that a callback may have.
+    pub code: BTreeMap<String, usize>,
+    #[serde(flatten)]
+    costs: BTreeMap<String, Limit>,
+}
 
 /// A folder of the workspace.
 pub fn workspace() -> PathBuf {
@@ -42,7 +46,7 @@ impl Limits {
     }
 
     pub fn of(&self, name: &str) -> Option<&Limit> {
-        self.0.get(name)
+        self.costs.get(name)
     }
 
     /// One line for each cost beyond its limit, each cost without a limit, and each limit that is of
@@ -54,7 +58,7 @@ impl Limits {
     ) -> Vec<String> {
         let measured: Vec<Measured> = measured.iter().cloned().chain(steps).collect();
         let beyond = measured.iter().flat_map(|one| self.beyond(one));
-        let stale = self.0.iter().filter_map(|(name, limit)| {
+        let stale = self.costs.iter().filter_map(|(name, limit)| {
             let known = measured.iter().any(|one| one.name == *name);
             match (known, limit.why.is_empty()) {
                 (false, _) => Some(format!("{name}: the limit is of nothing that is measured")),

@@ -6,6 +6,7 @@
 //! changed. The tables are printed with `--nocapture` and written to `target/cost/counted.md`
 //! (`make bench-count`).
 
+mod code;
 mod core;
 mod filter;
 mod growth;
@@ -22,6 +23,22 @@ fn measured() -> Vec<Measured> {
     all.extend(filter::measured());
     all.extend(ticks::measured());
     all
+}
+
+/// What one worker's processor has to fetch on the way of every request.
+#[test]
+fn what_few_requests_need_is_not_in_the_way_of_all() {
+    let (limits, sizes) = (Limits::read(), code::of_exports());
+    let sized = limits.code.iter().map(|(callback, most)| {
+        let size = sizes.get(callback).copied().unwrap_or(usize::MAX);
+        (
+            format!("{callback}: {size} bytes of at most {most}"),
+            size > *most,
+        )
+    });
+    let (beyond, within): (Vec<_>, Vec<_>) = sized.partition(|(_, is_beyond)| *is_beyond);
+    within.iter().for_each(|(line, _)| println!("{line}"));
+    assert!(beyond.is_empty(), "{beyond:#?}");
 }
 
 /// One test for all, so that each is measured once and the tables come out in one piece.
