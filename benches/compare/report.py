@@ -179,12 +179,12 @@ One Envoy process, a listener for each configuration, one upstream program and o
 on loopback. Rounds of short runs in random order: each round measures every configuration once, and
 a ratio is the median of the rounds' ratios, so that what disturbs the machine for longer than a
 round disturbs both sides. The rounds are spread over several such processes, whose listeners are in
-random order: where a process has a listener's memory makes several per cent. Processor time is that of Envoy's worker threads by the scheduler's own
-count (`/proc/PID/task/*/schedstat`), in nanoseconds; "whole process" adds Envoy's other threads.
-The ticks of the other configurations' VMs are taken off and the configuration's own put back (idle,
-below). 10,000 callers, 9 header lines, answers of 100 bytes, no access log; 5 % of the callers get
-the canary. Latencies are at a fixed rate of half of the slowest configuration's throughput, counted
-from when a request was due.
+random order: where a process has a listener's memory makes several per cent. Processor time is that
+of Envoy's worker threads by the scheduler's own count (`/proc/PID/task/*/schedstat`), in
+nanoseconds; "whole process" adds Envoy's other threads. The ticks of the other configurations' VMs
+are taken off and the configuration's own put back (idle, below). 10,000 callers, 9 header lines,
+answers of 100 bytes, no access log; 5 % of the callers get the canary. Latencies are at a fixed
+rate of half of the slowest configuration's throughput, counted from when a request was due.
 """
 
 
