@@ -97,7 +97,6 @@ impl Rescues {
 
 /// The rescue that a request may need, and whether it can have one. There is nobody to rescue where
 /// nothing is enforced, or stable answers; nor in maintenance, where a variant stands in for stable.
-#[inline(never)]
 pub fn chance<'p>(
     policy: &'p Policy,
     request: &Request<'_>,
@@ -106,9 +105,20 @@ pub fn chance<'p>(
 ) -> Option<(&'p Settings, Chance)> {
     let route = decision.route.filter(|_| decision.side != Side::Stable)?;
     let settings = policy.rescue(route.id.0)?;
-    let acts = policy.assigner.mode == Mode::Enforce && decision.reason != Reason::Maintenance;
-    let chance = settings.chance(request, ends).filter(|_| acts)?;
+    let chance = chance_by(settings, policy, request, decision, ends)?;
     Some((settings, chance))
+}
+
+#[inline(never)]
+fn chance_by(
+    settings: &Settings,
+    policy: &Policy,
+    request: &Request<'_>,
+    decision: &Decision<'_>,
+    ends: bool,
+) -> Option<Chance> {
+    let acts = policy.assigner.mode == Mode::Enforce && decision.reason != Reason::Maintenance;
+    settings.chance(request, ends).filter(|_| acts)
 }
 
 /// Gives a request that can be rescued its deadline.

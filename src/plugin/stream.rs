@@ -223,10 +223,7 @@ impl Stream {
         let passages = in_force.obeyed.passages();
         let mut decision = assigner.decide(request, millis(now), &passages, &mut random);
         edits.enforce(assigner, request, &decision);
-        let chance = match decision.side {
-            Side::Stable => None,
-            Side::Variant(_) => rescues::chance(policy, request, &decision, ends),
-        };
+        let chance = rescues::chance(policy, request, &decision, ends);
         if let Some(chance) = chance {
             rescues::set_deadline(chance, request, &mut edits);
         }
