@@ -10,8 +10,7 @@ use super::experiments::Exposed;
 use super::host::{self, Action};
 use super::rescues::{self, Failed, Rescue};
 use super::root::InForce;
-use super::stream::{Answer, DECIDED, OBSERVED, SOURCE, note, property};
-use crate::assign::Mode;
+use super::stream::{Answer, SOURCE, note, property, set_mark};
 use crate::assign::gates::Passage;
 use crate::assign::route::{RouteId, Side};
 use crate::gate::LongLived;
@@ -290,10 +289,6 @@ fn tell(
     copied: Option<String>,
     rescued: Option<Rescued>,
 ) {
-    let mark = match policy.assigner.mode {
-        Mode::Observe => OBSERVED,
-        Mode::Enforce | Mode::Bypass => DECIDED,
-    };
     let parts = [
         (" outcome=", Some(outcome.as_str())),
         (" shadow=", copied.as_deref()),
@@ -305,7 +300,7 @@ fn tell(
             field.push_str(word);
         }
     }
-    note(in_force, host::set_property(mark, field.as_bytes()));
+    set_mark(in_force, policy, &field);
 }
 
 /// Who sent a request without a key: its network.

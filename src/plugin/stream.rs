@@ -24,9 +24,9 @@ use crate::request::{Request, address, is_grpc};
 use std::rc::Rc;
 
 /// The filter state by which access logs, and a second filter, learn of the decision.
-pub const DECIDED: &str = "serinus";
+const DECIDED: &str = "serinus";
 /// The same of a filter that only observes: it must not keep another from deciding.
-pub const OBSERVED: &str = "serinus-observed";
+const OBSERVED: &str = "serinus-observed";
 /// What the mark says where access logs are told nothing.
 const UNTOLD: &str = "-";
 /// The property that holds the caller's address.
@@ -383,17 +383,24 @@ fn take_back(in_force: &InForce) {
 /// Marks the request as decided, for access logs and for a filter behind this one; gives what access
 /// logs were told.
 fn tell(in_force: &InForce, policy: &Policy, decision: &Decision<'_>) -> Option<String> {
-    let name = match (policy.assigner.mode, policy.access_log) {
-        (Mode::Observe, false) => return None,
-        (Mode::Observe, true) => OBSERVED,
-        (Mode::Enforce | Mode::Bypass, _) => DECIDED,
-    };
+    if policy.assigner.mode == Mode::Observe && !policy.access_log {
+        return None;
+    }
     let field = policy
         .access_log
         .then(|| explain::log_field(decision, &in_force.obeyed.passages()));
     let mark = field.as_deref().unwrap_or(UNTOLD);
-    note(in_force, host::set_property(name, mark.as_bytes()));
+    set_mark(in_force, policy, mark);
     field
+}
+
+/// Sets the request's mark to `text`.
+pub fn set_mark(in_force: &InForce, policy: &Policy, text: &str) {
+    let name = match policy.assigner.mode {
+        Mode::Observe => OBSERVED,
+        Mode::Enforce | Mode::Bypass => DECIDED,
+    };
+    note(in_force, host::set_property(name, text.as_bytes()));
 }
 
 /// A property; absent if the host fails to say.
