@@ -190,6 +190,7 @@ def outcomes(envoy: EcdsEnvoy, name: str) -> dict[str, float]:
 def test_a_failure_is_answered_by_stable_and_counts_as_the_canarys(
     proxy: EcdsEnvoy, client: Client, name: str
 ) -> None:
+    proxy.settle()
     counted = [rescues(proxy, name), outcomes(proxy, name)]
     answer = ask(client, name, headers={"cookie": "s=1", "authorization": "Bearer x"})
     assert (answer.status, answer.version, answer.path) == (200, "v1", SCENES[name].path)
@@ -279,6 +280,7 @@ def test_whatever_stable_answers_is_an_answer(client: Client, name: str, status:
 def test_where_stable_fails_too_the_canarys_own_answer_goes_on(
     proxy: EcdsEnvoy, client: Client, name: str
 ) -> None:
+    proxy.settle()
     before = rescues(proxy, name)
     # An answer to HEAD has no body that could break off.
     methods = ["GET"] if name == "cut-off" else ["GET", "HEAD"]
@@ -327,6 +329,7 @@ def test_a_request_with_a_body_gets_the_canarys_own_answer(
 
 def test_what_is_no_failure_by_the_policy_goes_on(proxy: EcdsEnvoy, client: Client) -> None:
     assert ask(client, "only-resets").status == 503
+    proxy.settle()
     assert rescues(proxy, "only-resets") == {}
 
 
@@ -342,6 +345,7 @@ def test_a_deadline_is_for_the_beginning_of_an_answer(proxy: EcdsEnvoy, client: 
 def test_no_more_a_second_are_rescued_than_the_policy_allows(
     proxy: EcdsEnvoy, client: Client
 ) -> None:
+    proxy.settle()
     before = rescues(proxy, "few")
     statuses: list[int] = []
 
@@ -367,6 +371,7 @@ def test_no_more_a_second_are_rescued_than_the_policy_allows(
 def test_a_rescue_beyond_the_time_out_of_envoys_route_may_come_too_late(
     proxy: EcdsEnvoy, client: Client
 ) -> None:
+    proxy.settle()
     before = rescues(proxy, "drip-late").get("left", 0)
     assert ask(client, "drip-late").status == 504
     becomes(lambda: rescues(proxy, "drip-late"), {"left": before + 1}, "it is told")
@@ -378,6 +383,7 @@ def test_a_rescue_beyond_the_time_out_of_envoys_route_may_come_too_late(
 def test_callers_that_leave_at_any_time_take_their_rescue_along(
     proxy: EcdsEnvoy, client: Client, http2: bool
 ) -> None:
+    proxy.settle()
     before = rescues(proxy, "slow-stable").get("left", 0)
     headers = [(b"host", b"slow-stable.test"), (b"x-user-id", b"anna")]
     path = SCENES["slow-stable"].path.encode()
@@ -434,6 +440,7 @@ def test_a_filter_that_observes_rescues_nobody(
     with Client(envoy.port, http2) as client:
         answer = client.ask("/status/503", host="status.test", headers=USER)
         assert (answer.status, answer.response.text) == (503, SAID)
+    envoy.settle()
     assert rescues(envoy, "status") == {}
 
 

@@ -182,6 +182,18 @@ class Envoy:
                 found[has.get(by, "")] = found.get(has.get(by, ""), 0) + value
         return found
 
+    def settle(self) -> None:
+        """Waits until every request that Envoy has ended is counted: what is counted from here on
+        is of later ones. For a proxy whose requests all have a route of the policy."""
+
+        def missing() -> float:
+            ended = self.stat("http.shop.downstream_rq_total")
+            ended -= self.stat("http.shop.downstream_rq_active")
+            counted = self.counts("serinus_requests_total", "outcome")
+            return ended - sum(counted.values())
+
+        becomes(missing, 0, "requests that are not counted yet")
+
     def decisions(self, **labels: str) -> float:
         """How many decisions with these labels were counted; a worker adds its own each second."""
         return sum(self.counts("serinus_decisions_total", "reason", **labels).values())
