@@ -88,6 +88,46 @@ def alone(configuration: Configuration, ups: Upstreams, folder: Path, warm: int)
         return Alone(process.started, memory_ready, process.memory(), resting)
 
 
+@dataclass
+class Comparison:
+    """Configurations that are measured in turns, in one process after another."""
+
+    concurrency: int
+    count: int
+    # Where the load runs; anywhere if there is none.
+    pin: int | None
+    compared: list[Configuration] = field(default_factory=all_of_them)
+    order: random.Random = field(default_factory=lambda: random.Random(7))
+    series: dict[str, Series] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.series = {one.key: Series() for one in self.compared}
+
+    def round(self) -> list[Configuration]:
+        return self.order.sample(self.compared, len(self.compared))
+
+    def closed_loop(self, process: Envoy, numbers: range, own_idle: dict[str, float]) -> None:
+        """Processor time and throughput."""
+        background = idle(process)[0]
+        for number in numbers:
+            for one in self.round():
+                port, seed = process.ports[one.key], number + 1
+                result = drive(port, RUN, process.pid, seed=seed, processor=self.pin)
+                # Ticks of other configurations' VMs, in nanoseconds a second.
+                foreign = background - own_idle[one.key] * 1e6
+                self.series[one.key].spent(result, foreign)
+            done = f"round {number + 1} of {self.count}"
+            print(f"  concurrency {self.concurrency}: {done}", flush=True)
+
+    def open_loop(self, process: Envoy) -> None:
+        """Latencies, at half of what the slowest can do."""
+        slowest = min(statistics.median(one.throughput) for one in self.series.values())
+        rate = round(slowest / 2, -2)
+        for number in range(max(self.count // 2, 2)):
+            for one in self.round():
+                at_a_rate(self.series[one.key], process.ports[one.key], rate, number, self.pin)
+
+
 def rounds(
     ups: Upstreams,
     folder: Path,
@@ -99,33 +139,18 @@ def rounds(
     """Processor time and throughput in a closed loop, then latencies at a fixed rate."""
     pins = processors() if concurrency == 1 else None
     here, there = pins if pins else (None, None)
-    compared = all_of_them()
-    series = {one.key: Series() for one in compared}
-    order = random.Random(7)
+    comparison = Comparison(concurrency, count, there)
     processes = min(PROCESSES, count)
     for part in range(processes):
-        order.shuffle(compared)
-        with envoy(compared, ups, folder, concurrency, here) as process:
-            for one in compared:
+        comparison.order.shuffle(comparison.compared)
+        with envoy(comparison.compared, ups, folder, concurrency, here) as process:
+            for one in comparison.compared:
                 drive(process.ports[one.key], warm, processor=there)
-            background = idle(process)[0]
-            for number in range(part, count, processes):
-                for one in order.sample(compared, len(compared)):
-                    result = drive(
-                        process.ports[one.key], RUN, process.pid, seed=number + 1, processor=there
-                    )
-                    # Ticks of other configurations' VMs, in nanoseconds a second.
-                    foreign = background - own_idle[one.key] * 1e6
-                    series[one.key].spent(result, foreign)
-                print(f"  concurrency {concurrency}: round {number + 1} of {count}", flush=True)
+            comparison.closed_loop(process, range(part, count, processes), own_idle)
             if part == processes - 1:
-                slowest = min(statistics.median(one.throughput) for one in series.values())
-                rate = round(slowest / 2, -2)
-                for number in range(max(count // 2, 2)):
-                    for one in order.sample(compared, len(compared)):
-                        at_a_rate(series[one.key], process.ports[one.key], rate, number, there)
+                comparison.open_loop(process)
             check_unhurt(process)
-    return series
+    return comparison.series
 
 
 def at_a_rate(series: Series, port: int, rate: float, number: int, pin: int | None = None) -> None:
